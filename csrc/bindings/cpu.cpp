@@ -1,0 +1,142 @@
+// The batch call: buffers and pointers in, records out, the GIL released in between.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "bindings/errors.h"
+#include "bindings/register.h"
+#include "bindings/sources.h"
+#include "bindings/spec.h"
+#include "cpu/kernels.h"
+#include "cpu/pipeline.h"
+#include "cpu/pool.h"
+#include "plan/plan.h"
+
+namespace py = pybind11;
+
+namespace fastpre::bindings {
+namespace {
+
+// Arbitrary units; only the order matters. A file's pixels are unknown until it is read.
+double PredictedCost(const Source& source, const Spec& spec) {
+  if (source.is_path) {
+    struct stat status;
+    return ::stat(source.path.c_str(), &status) == 0 ? 12.0 * static_cast<double>(status.st_size) : 0.0;
+  }
+  try {
+    const Header h = ParseHeader(source.bytes, spec.limits, false, false);
+    return 7.0 * static_cast<double>(h.bytes) + static_cast<double>(h.pixels());
+  } catch (const Error&) {
+    return 0.0;
+  }
+}
+
+// Costliest first, so that one 20 MP photograph does not start last and end a batch late.
+std::vector<size_t> Schedule(const std::vector<Source>& sources, const Spec& spec, int threads) {
+  std::vector<size_t> order(sources.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (threads < 2 || sources.size() < 2) return order;
+  std::vector<double> cost(sources.size());
+  for (size_t i = 0; i < sources.size(); ++i) cost[i] = PredictedCost(sources[i], spec);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost[a] > cost[b]; });
+  return order;
+}
+
+struct Slots {
+  uintptr_t data;
+  int height, width;
+  ptrdiff_t stride_n, stride_c, stride_y, stride_x;  // elements
+};
+
+std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, uintptr_t data, std::pair<int, int> size,
+                        std::array<ptrdiff_t, 4> strides, int threads, std::optional<float> fill) {
+  const Sources sources(images);
+  const std::vector<Source>& list = sources.list();
+  std::vector<Record> records(list.size());
+  const size_t element = ElementSize(spec.spec.dtype);
+  {
+    // Safe: the buffers are held by `sources`, the output by the caller's frame, and nothing below
+    // touches a Python object.
+    py::gil_scoped_release nogil;
+    const std::vector<size_t> order = Schedule(list, spec.spec, threads);
+    ParallelFor(list.size(), threads, [&](size_t turn, Worker& worker) {
+      const size_t i = order[turn];
+      OutputView out;
+      out.data = reinterpret_cast<void*>(data + static_cast<ptrdiff_t>(i) * strides[0] * static_cast<ptrdiff_t>(element));
+      out.dtype = spec.spec.dtype;
+      out.channels = spec.spec.channels();
+      out.height = size.first;
+      out.width = size.second;
+      out.stride_c = strides[1];
+      out.stride_y = strides[2];
+      out.stride_x = strides[3];
+      Record* record = &records[i];
+      if (list[i].is_path) {
+        worker.RunFile(list[i].path, spec.spec, spec.affine, out, record);
+      } else {
+        worker.Run(list[i].bytes, spec.spec, spec.affine, out, record);
+      }
+      // A slot never keeps half an image, whatever the caller does with the record.
+      if (!record->ok) FillSlot(out, fill.value_or(0.0f));
+    });
+  }
+  return records;
+}
+
+// Output (height, width) of each image, or a failed record's error; needs headers only.
+py::list Sizes(const CompiledSpec& spec, const py::sequence& images) {
+  const Sources sources(images);
+  py::list sizes;
+  Buffer file;
+  for (const Source& source : sources.list()) {
+    try {
+      const Bytes b = source.is_path ? ReadFile(source.path, spec.spec.limits.max_bytes, &file) : source.bytes;
+      const Geometry g = ComputeGeometry(ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation), spec.spec);
+      sizes.append(py::make_tuple(g.out_height, g.out_width));
+    } catch (const Error&) {
+      sizes.append(py::none());  // the run proper reports it, with its reason
+    }
+  }
+  return sizes;
+}
+
+}  // namespace
+
+void register_cpu(py::module_& m) {
+  py::class_<Record>(m, "Record")
+      .def_readonly("ok", &Record::ok)
+      .def_property_readonly("error", [](const Record& r) -> py::object {
+        if (r.ok) return py::none();
+        return py::str(ErrorName(r.error_kind));
+      })
+      .def_readonly("reason", &Record::reason)
+      .def_readonly("width", &Record::width)
+      .def_readonly("height", &Record::height)
+      .def_property_readonly("decoder", [](const Record& r) { return std::string(r.decoder); })
+      .def_property_readonly("target", [](const Record& r) { return std::string(r.target); })
+      .def_readonly("peak_bytes", &Record::peak_bytes)
+      .def_property_readonly("stages_us", [](const Record& r) {
+        py::dict d;
+        for (int s = 0; s < kStageCount; ++s) d[kStageNames[s]] = r.stages_us[s];
+        return d;
+      });
+  m.def("run", &Run, py::arg("spec"), py::arg("images"), py::arg("data"), py::arg("size"), py::arg("strides"),
+        py::arg("threads"), py::arg("fill"));
+  m.def("sizes", &Sizes, py::arg("spec"), py::arg("images"));
+  m.def("available_threads", &AvailableThreads);
+  m.def("pool_size", &PoolSize);
+  m.def("targets", [] {
+    std::vector<std::string> names;
+    for (const KernelTable* t : AvailableKernels()) names.emplace_back(t->name);
+    return names;
+  });
+  m.def("active_target", [] { return std::string(ActiveKernels().name); });
+  m.def("set_target", [](const std::string& name) {
+    if (!SetTarget(name)) throw py::value_error("target '" + name + "' is not available on this CPU");
+  });
+}
+
+}  // namespace fastpre::bindings

@@ -1,0 +1,34 @@
+// The core's error kinds, mapped to Python once. Per-image failures travel as records; this
+// translator is for calls about one image (header, plan).
+#include <pybind11/pybind11.h>
+
+#include "bindings/errors.h"
+#include "bindings/register.h"
+
+namespace py = pybind11;
+
+namespace fastpre::bindings {
+
+const char* ErrorName(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kCorrupt: return "CorruptImage";
+    case ErrorKind::kUnsupported: return "UnsupportedImage";
+    case ErrorKind::kLimit: return "LimitExceeded";
+    case ErrorKind::kIo: return "ImageReadError";
+    case ErrorKind::kInternal: return "InternalError";
+  }
+  return "InternalError";
+}
+
+void register_errors(py::module_&) {
+  py::register_exception_translator([](std::exception_ptr p) {
+    try {
+      if (p) std::rethrow_exception(p);
+    } catch (const Error& e) {
+      py::object type = py::module_::import("fastpre.errors").attr(ErrorName(e.kind()));
+      py::set_error(type, e.what());
+    }
+  });
+}
+
+}  // namespace fastpre::bindings

@@ -1,0 +1,118 @@
+// Headers and plans as plain dicts: for fastpre.plan, `fastpre inspect` and tests.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "bindings/register.h"
+#include "bindings/sources.h"
+#include "bindings/spec.h"
+#include "core/error.h"
+#include "cpu/pipeline.h"
+#include "jpeg/decoder.h"
+#include "plan/plan.h"
+
+namespace py = pybind11;
+
+namespace fastpre::bindings {
+namespace {
+
+// Calls use(bytes) with the stream of a one-element sequence, read first if it is a path.
+template <class Use>
+auto WithBytes(const py::object& item, int64_t max_bytes, Use use) {
+  py::list one;
+  one.append(item);
+  Sources sources(one);
+  const Source& source = sources.list()[0];
+  Buffer file;
+  return use(source.is_path ? ReadFile(source.path, max_bytes, &file) : source.bytes);
+}
+
+py::dict HeaderDict(const Header& h) {
+  py::list sampling;
+  for (int i = 0; i < h.components; ++i) sampling.append(py::make_tuple(h.component[i].h, h.component[i].v));
+  py::dict d;
+  d["width"] = h.width;
+  d["height"] = h.height;
+  d["components"] = h.components;
+  d["sampling"] = sampling;
+  d["sof"] = h.sof;
+  d["progressive"] = h.progressive();
+  d["arithmetic"] = h.arithmetic();
+  d["lossless"] = h.lossless();
+  d["restart_interval"] = h.restart_interval;
+  d["adobe_transform"] = h.adobe_transform < 0 ? py::object(py::none()) : py::object(py::int_(h.adobe_transform));
+  d["jfif"] = h.jfif;
+  d["scans"] = h.scans;
+  d["orientation"] = h.orientation;
+  d["bytes"] = h.bytes;
+  return d;
+}
+
+py::dict TapsDict(const Taps& t) {
+  std::vector<std::vector<int32_t>> weights;
+  for (int i = 0; i < t.count; ++i) {
+    const int32_t* w = t.weight.data() + static_cast<size_t>(i) * t.stride;
+    weights.emplace_back(w, w + t.length[i]);
+  }
+  py::dict d;
+  d["start"] = t.start;
+  d["weights"] = weights;
+  return d;
+}
+
+py::dict PlanDict(const Header& header, const Plan& p, bool with_taps) {
+  const Geometry& g = p.geometry;
+  py::dict d;
+  d["header"] = HeaderDict(header);
+  d["oriented"] = py::make_tuple(g.oriented_height, g.oriented_width);
+  d["resized"] = py::make_tuple(g.resized_height, g.resized_width);
+  d["output"] = py::make_tuple(g.out_height, g.out_width);
+  d["window"] = py::make_tuple(g.window_y, g.window_x, g.window_height, g.window_width);
+  d["padding"] = py::make_tuple(g.pad_top, g.pad_left);
+  d["source"] = py::make_tuple(p.source.y0, p.source.x0, p.source.height(), p.source.width());
+  d["transpose"] = p.orientation.transpose;
+  d["flip"] = py::make_tuple(p.orientation.flip_y, p.orientation.flip_x);
+  d["taps"] = py::make_tuple(p.rows.longest(), p.columns.longest());
+  d["decode_scale"] = py::make_tuple(8, 8);
+  d["decoder"] = "libjpeg-turbo";
+  d["cost"] = p.decode_units;
+  if (with_taps) {
+    d["row_taps"] = TapsDict(p.rows);
+    d["column_taps"] = TapsDict(p.columns);
+  }
+  return d;
+}
+
+}  // namespace
+
+void register_plan(py::module_& m) {
+  m.def(
+      "header",
+      [](const py::object& image, int64_t max_pixels, int64_t max_bytes) {
+        Limits limits;
+        limits.max_pixels = max_pixels;
+        limits.max_bytes = max_bytes;
+        return WithBytes(image, max_bytes, [&](Bytes b) { return HeaderDict(ParseHeader(b, limits, true)); });
+      },
+      py::arg("image"), py::arg("max_pixels"), py::arg("max_bytes"));
+  m.def(
+      "plan",
+      [](const py::object& image, const CompiledSpec& spec, bool taps) {
+        return WithBytes(image, spec.spec.limits.max_bytes, [&](Bytes b) {
+          const Header header = ParseHeader(b, spec.spec.limits, true);
+          return PlanDict(header, ComputePlan(header, spec.spec), taps);
+        });
+      },
+      py::arg("image"), py::arg("spec"), py::arg("taps") = false);
+  m.def(
+      "taps",
+      [](const std::string& filter, int in_size, int out_size, int begin, int count) {
+        const char* names[] = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"};
+        for (int i = 0; i < 6; ++i) {
+          if (filter == names[i]) return TapsDict(ComputeTaps(static_cast<Filter>(i), in_size, out_size, begin, count));
+        }
+        throw py::value_error("unknown filter");
+      },
+      py::arg("filter"), py::arg("in_size"), py::arg("out_size"), py::arg("begin"), py::arg("count"));
+}
+
+}  // namespace fastpre::bindings

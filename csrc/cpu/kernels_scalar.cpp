@@ -1,0 +1,78 @@
+// The plain C++ bodies: the reference that every vector body is tested against.
+#include <algorithm>
+
+#include "cpu/kernels.h"
+
+namespace fastpre {
+namespace {
+
+uint8_t Clip8(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kTapBits, 0, 255)); }
+
+// Sums wrap modulo 2^32, like the vector bodies' partial sums; a legal sum fits in 32 bits.
+constexpr uint32_t kHalf = 1u << (kTapBits - 1);
+
+void Horizontal(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
+  const Taps& taps = *packed.taps;
+  for (int i = 0; i < taps.count; ++i) {
+    const int32_t* w = taps.weight.data() + static_cast<size_t>(i) * taps.stride;
+    const uint8_t* p = row + packed.offset[i];
+    uint32_t r = kHalf, g = kHalf, b = kHalf;
+    for (int k = 0; k < taps.length[i]; ++k, p += kPixelBytes) {
+      r += static_cast<uint32_t>(w[k]) * p[0];
+      g += static_cast<uint32_t>(w[k]) * p[1];
+      b += static_cast<uint32_t>(w[k]) * p[2];
+    }
+    out[4 * i] = Clip8(static_cast<int32_t>(r));
+    out[4 * i + 1] = Clip8(static_cast<int32_t>(g));
+    out[4 * i + 2] = Clip8(static_cast<int32_t>(b));
+    out[4 * i + 3] = 255;
+  }
+}
+
+void Vertical(const uint8_t* const* rows, const PackedTaps& packed, int index, int bytes, uint8_t* out) {
+  const Taps& taps = *packed.taps;
+  const int32_t* w = taps.weight.data() + static_cast<size_t>(index) * taps.stride;
+  for (int x = 0; x < bytes; ++x) {
+    uint32_t sum = kHalf;
+    for (int k = 0; k < taps.length[index]; ++k) sum += static_cast<uint32_t>(w[k]) * rows[k][x];
+    out[x] = Clip8(static_cast<int32_t>(sum));
+  }
+}
+
+void PlanarF32(const uint8_t* row, int count, const Affine& affine, float* const* planes) {
+  for (int c = 0; c < 3; ++c) {
+    for (int x = 0; x < count; ++x) planes[c][x] = affine.f32[c][row[4 * x + c]];
+  }
+}
+
+void PackedF32(const uint8_t* row, int count, const Affine& affine, const int* order, float* out) {
+  for (int x = 0; x < count; ++x) {
+    for (int c = 0; c < 3; ++c) out[3 * x + c] = affine.f32[order[c]][row[4 * x + order[c]]];
+  }
+}
+
+void PlanarU8(const uint8_t* row, int count, uint8_t* const* planes) {
+  for (int c = 0; c < 3; ++c) {
+    for (int x = 0; x < count; ++x) planes[c][x] = row[4 * x + c];
+  }
+}
+
+void PlanarU16(const uint8_t* row, int count, int channel, const uint16_t* lut, uint16_t* out) {
+  for (int x = 0; x < count; ++x) out[x] = lut[row[4 * x + channel]];
+}
+
+void Luma(uint8_t* row, int count) {
+  for (int x = 0; x < count; ++x, row += 4) {
+    const uint8_t y = static_cast<uint8_t>((row[0] * 19595 + row[1] * 38470 + row[2] * 7471 + 0x8000) >> 16);
+    row[0] = row[1] = row[2] = y;
+  }
+}
+
+constexpr KernelTable kScalar = {"SCALAR",  0,         1,         WeightSplit::kNone, Horizontal, Vertical,
+                                 PlanarF32, PackedF32, PlanarU8, PlanarU16,          Luma};
+
+}  // namespace
+
+const KernelTable* ScalarKernels() { return &kScalar; }
+
+}  // namespace fastpre

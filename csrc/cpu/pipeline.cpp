@@ -1,0 +1,240 @@
+#include "cpu/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "cpu/store.h"
+
+namespace fastpre {
+namespace {
+
+// Rows are decoded in blocks so that a block and the taps' weights share L2, and so that reading
+// the clock (about 25 ns) is paid per block and not per row.
+constexpr size_t kBlockBytes = size_t{128} << 10;
+constexpr int kMaxBlockRows = 16;
+// Scratch that one image left behind and that is worth keeping for the next.
+constexpr size_t kKeepBytes = size_t{8} << 20;
+
+class StageClock {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit StageClock(Record* record) : record_(record), last_(Clock::now()) {}
+  void Charge(Stage stage) {
+    const Clock::time_point now = Clock::now();
+    record_->stages_us[stage] += std::chrono::duration<float, std::micro>(now - last_).count();
+    last_ = now;
+  }
+
+ private:
+  Record* record_;
+  Clock::time_point last_;
+};
+
+size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
+
+// Rows of the first pass's result (or, transposed, of the source) that the second pass still needs.
+class Ring {
+ public:
+  Ring(Buffer* buffer, int rows, size_t row_bytes)
+      : stride_(RoundUp(row_bytes + kRowSlack, Buffer::kAlignment)), rows_(rows), data_(buffer->Reserve(stride_ * rows)) {}
+  uint8_t* row(int index) { return data_ + (index % rows_) * stride_; }
+
+ private:
+  size_t stride_;
+  int rows_;
+  uint8_t* data_;
+};
+
+// The second pass down a ring, shared by both orders: calls emit(j, pointers) for every output
+// position whose last tap has arrived.
+class Descent {
+ public:
+  Descent(const PackedTaps& packed, Ring* ring) : packed_(packed), taps_(*packed.taps), ring_(ring) {
+    pointers_.resize(static_cast<size_t>(RoundUp(std::max(taps_.longest(), 1), kQuad)));
+  }
+  template <class Emit>
+  void Arrived(int row, Emit emit) {
+    while (next_ < taps_.count && taps_.start[next_] + taps_.length[next_] <= row + 1) {
+      const int first = taps_.start[next_], last = first + taps_.length[next_] - 1;
+      const int padded = static_cast<int>(RoundUp(taps_.length[next_], kQuad));
+      for (int k = 0; k < padded; ++k) pointers_[k] = ring_->row(std::min(first + k, last));
+      emit(next_, pointers_.data());
+      ++next_;
+    }
+  }
+  bool done() const { return next_ == taps_.count; }
+
+ private:
+  const PackedTaps& packed_;
+  const Taps& taps_;
+  Ring* ring_;
+  std::vector<const uint8_t*> pointers_;
+  int next_ = 0;
+};
+
+}  // namespace
+
+Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
+  struct Closer {
+    void operator()(std::FILE* f) const { std::fclose(f); }
+  };
+  std::unique_ptr<std::FILE, Closer> file(std::fopen(path.c_str(), "rb"));
+  if (!file) throw Error(ErrorKind::kIo, std::string("cannot open: ") + std::strerror(errno));
+  if (std::fseek(file.get(), 0, SEEK_END) != 0) throw Error(ErrorKind::kIo, "cannot seek");
+  const long size = std::ftell(file.get());
+  if (size < 0) throw Error(ErrorKind::kIo, "cannot tell its size");
+  if (size > max_bytes) {
+    ThrowLimit(std::to_string(size) + " bytes is over max_bytes=" + std::to_string(max_bytes));
+  }
+  std::rewind(file.get());
+  uint8_t* data = buffer->Reserve(static_cast<size_t>(size) + 1);
+  const size_t got = std::fread(data, 1, static_cast<size_t>(size), file.get());
+  if (std::ferror(file.get())) throw Error(ErrorKind::kIo, std::string("cannot read: ") + std::strerror(errno));
+  return {data, got};
+}
+
+void FillSlot(const OutputView& out, float value) {
+  auto fill = [&](auto* data, auto v) {
+    for (int c = 0; c < out.channels; ++c) {
+      for (int y = 0; y < out.height; ++y) {
+        auto* p = data + c * out.stride_c + y * out.stride_y;
+        for (int x = 0; x < out.width; ++x) p[x * out.stride_x] = v;
+      }
+    }
+  };
+  switch (out.dtype) {
+    case DType::kF32: return fill(static_cast<float*>(out.data), value);
+    case DType::kU8: return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f)));
+    case DType::kF16: return fill(static_cast<uint16_t*>(out.data), ToFloat16(value));
+    case DType::kBF16: return fill(static_cast<uint16_t*>(out.data), ToBFloat16(value));
+  }
+}
+
+Worker::Worker() : turbo_(MakeTurboSource()) {}
+
+void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+  try {
+    Process(bytes, spec, affine, out, record);
+    record->ok = true;
+  } catch (const Error& e) {
+    record->error_kind = e.kind();
+    record->reason = e.what();
+  } catch (const std::bad_alloc&) {
+    record->error_kind = ErrorKind::kLimit;
+    record->reason = "out of memory";
+  } catch (const std::exception& e) {
+    record->error_kind = ErrorKind::kInternal;
+    record->reason = e.what();
+  }
+  Trim();
+}
+
+void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out,
+                     Record* record) {
+  Bytes bytes;
+  StageClock clock(record);
+  try {
+    bytes = ReadFile(path, spec.limits.max_bytes, &file_);
+  } catch (const Error& e) {
+    record->error_kind = e.kind();
+    record->reason = e.what();
+    return;
+  }
+  clock.Charge(kStageRead);
+  Run(bytes, spec, affine, out, record);
+}
+
+void Worker::Trim() {
+  for (Buffer* b : {&file_, &rows_, &ring_, &narrow_, &row_out_}) b->ShrinkAbove(kKeepBytes);
+}
+
+void Worker::Process(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+  StageClock clock(record);
+  const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
+  const Plan plan = ComputePlan(header, spec);
+  record->width = plan.geometry.oriented_width;
+  record->height = plan.geometry.oriented_height;
+  record->decoder = turbo_->name();
+  if (plan.geometry.out_width != out.width || plan.geometry.out_height != out.height) {
+    ThrowInternal("plan of " + std::to_string(plan.geometry.out_width) + "x" +
+                  std::to_string(plan.geometry.out_height) + " for another slot");
+  }
+  clock.Charge(kStageHeader);
+  turbo_->Open(bytes, header, plan.source);
+  clock.Charge(kStageDecode);
+  Stream(plan, spec, affine, out, record);
+  StageClock tail(record);
+  turbo_->Close(spec.exact);
+  tail.Charge(kStageDecode);
+}
+
+void Worker::Stream(const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+  StageClock clock(record);
+  const KernelTable& kernels = KernelsFor(KernelsFor(ActiveKernels(), plan.columns), plan.rows);
+  record->target = kernels.name;
+  PackHorizontal(kernels, plan.columns, plan.source.x0, &columns_);
+  PackVertical(kernels, plan.rows, &lines_);
+  Store store(kernels, affine, spec.color, out, ComputePlacement(plan, out), plan.columns.count);
+  store.Padding(plan.geometry);
+
+  RowSource& source = *turbo_;
+  const size_t left = source.left_bytes();
+  const size_t row_stride = RoundUp(source.row_bytes() + columns_.overread_pixels * kPixelBytes + kRowSlack, 64);
+  const int block = std::clamp(static_cast<int>(kBlockBytes / row_stride), 1, kMaxBlockRows);
+  const int narrow_bytes = plan.columns.count * kPixelBytes;
+  const int source_bytes = plan.source.width() * kPixelBytes;
+  const size_t line_stride = RoundUp(narrow_bytes + kRowSlack, 64);
+  uint8_t* lines = narrow_.Reserve(kMaxBlockRows * line_stride);
+  uint8_t* tall = row_out_.Reserve(source_bytes + columns_.overread_pixels * kPixelBytes + kRowSlack);
+  uint8_t* rows = rows_.Reserve(block * row_stride);
+  const int longest = std::max(plan.rows.longest(), 1);
+  Ring ring(&ring_, longest, plan.vertical_first ? source_bytes + columns_.overread_pixels * kPixelBytes : narrow_bytes);
+  Descent descent(lines_, &ring);
+  clock.Charge(kStageResample);
+
+  // Finished rows wait here so that the clock is read once for several of them.
+  int pending[kMaxBlockRows], pending_count = 0;
+  auto flush = [&] {
+    clock.Charge(kStageResample);
+    for (int i = 0; i < pending_count; ++i) store.Row(lines + i * line_stride, pending[i]);
+    pending_count = 0;
+    clock.Charge(kStageStore);
+  };
+
+  for (int y = plan.source.y0; y < plan.source.y1; y += block) {
+    const int count = std::min(block, plan.source.y1 - y);
+    source.Read(count, rows, row_stride);
+    clock.Charge(kStageDecode);
+    for (int k = 0; k < count; ++k) {
+      uint8_t* pixels = rows + k * row_stride + left;
+      if (spec.color == Color::kL) kernels.luma(pixels, plan.source.width());
+      if (plan.vertical_first) {
+        std::memcpy(ring.row(y + k), pixels, source_bytes);
+      } else {
+        kernels.horizontal(pixels, columns_, ring.row(y + k));
+      }
+      descent.Arrived(y + k, [&](int j, const uint8_t* const* taps) {
+        uint8_t* line = lines + pending_count * line_stride;
+        if (plan.vertical_first) {
+          kernels.vertical(taps, lines_, j, source_bytes, tall);
+          kernels.horizontal(tall, columns_, line);
+        } else {
+          kernels.vertical(taps, lines_, j, narrow_bytes, line);
+        }
+        pending[pending_count++] = j;
+        if (pending_count == kMaxBlockRows) flush();
+      });
+    }
+    flush();
+  }
+  record->peak_bytes = static_cast<int64_t>(rows_.capacity() + ring_.capacity() + narrow_.capacity() +
+                                            row_out_.capacity() + columns_.weights.capacity() +
+                                            lines_.weights.capacity());
+  if (!descent.done()) ThrowInternal("rows ended before the plan did");
+}
+
+}  // namespace fastpre

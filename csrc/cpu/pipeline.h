@@ -1,0 +1,66 @@
+// One image from bytes to its slot, in one streaming pass on the calling thread.
+//
+//   RowSource --RGBX rows--> first pass --8 bit--> ring of rows --> second pass --8 bit--> store
+//
+// The first pass is horizontal, as in Pillow; a transposed image (EXIF 5..8) swaps the passes, so
+// its ring holds full-width rows and no full-size RGB image is needed for it either.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/buffer.h"
+#include "core/error.h"
+#include "core/image.h"
+#include "cpu/kernels.h"
+#include "jpeg/decoder.h"
+#include "plan/affine.h"
+#include "plan/plan.h"
+#include "plan/spec.h"
+
+namespace fastpre {
+
+enum Stage { kStageRead, kStageHeader, kStageDecode, kStageResample, kStageStore, kStageCount };
+inline constexpr std::array<const char*, kStageCount> kStageNames = {"read", "header", "decode", "resample", "normalize"};
+
+// What became of one image.
+struct Record {
+  bool ok = false;
+  ErrorKind error_kind = ErrorKind::kInternal;
+  std::string reason;
+  int width = 0, height = 0;      // oriented
+  const char* decoder = "";
+  const char* target = "";        // instruction set that ran
+  std::array<float, kStageCount> stages_us{};
+  int64_t peak_bytes = 0;         // of the worker's own buffers, without libjpeg's
+};
+
+// Scratch memory and decoders of one thread, kept from image to image.
+class Worker {
+ public:
+  Worker();
+  // Writes every element of `out` on success; on failure `out` may be partly written.
+  // `bytes` is the whole stream. Never throws: failures go into the record.
+  void Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  // The same for a file, read into the worker's own memory.
+  void RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+
+ private:
+  void Process(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  void Stream(const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  void Trim();
+
+  std::unique_ptr<RowSource> turbo_;
+  Buffer file_, rows_, ring_, narrow_, row_out_;
+  PackedTaps columns_, lines_;
+};
+
+// Reads a whole file. Throws Error(kIo, ...); LimitExceeded past `max_bytes`.
+Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer);
+
+// Fills a slot with one value, in the slot's dtype.
+void FillSlot(const OutputView& out, float value);
+
+}  // namespace fastpre

@@ -1,0 +1,192 @@
+#include "cpu/pool.h"
+
+#include <pthread.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace fastpre {
+namespace {
+
+int AffinityThreads() {
+#ifdef __linux__
+  // A mask of 1024 CPUs is enough for cpu_set_t; larger machines need a larger, allocated one.
+  for (int cpus = 1024; cpus <= 1 << 16; cpus *= 4) {
+    cpu_set_t* set = CPU_ALLOC(cpus);
+    if (!set) break;
+    const size_t size = CPU_ALLOC_SIZE(cpus);
+    const bool ok = sched_getaffinity(0, size, set) == 0;
+    const int count = ok ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    if (ok && count > 0) return count;
+  }
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// CPUs' worth of time a cgroup grants; infinity where there is no quota. Version 2 has one file
+// ("max 100000" or "150000 100000", in microseconds), version 1 has two.
+double QuotaThreads() {
+  double best = INFINITY;
+  std::ifstream groups("/proc/self/cgroup");
+  auto consider = [&](double quota, double period) {
+    if (quota > 0 && period > 0) best = std::min(best, quota / period);
+  };
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    const bool v2 = controllers.empty();
+    if (!v2 && controllers.find("cpu") == std::string::npos) continue;
+    // A parent's quota binds too, and inside a container the path may be relative to its root.
+    while (true) {
+      const std::string base = (v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu") + (path == "/" ? "" : path);
+      if (v2) {
+        std::ifstream f(base + "/cpu.max");
+        std::string quota;
+        double period = 0;
+        if (f >> quota >> period && quota != "max") consider(std::atof(quota.c_str()), period);
+      } else {
+        std::ifstream q(base + "/cpu.cfs_quota_us"), p(base + "/cpu.cfs_period_us");
+        double quota = 0, period = 0;
+        if (q >> quota && p >> period) consider(quota, period);
+      }
+      if (path.empty() || path == "/") break;
+      path = path.substr(0, path.rfind('/'));
+    }
+  }
+  return best;
+}
+
+struct Job {
+  size_t count = 0;
+  const std::function<void(size_t, Worker&)>* body = nullptr;
+  std::atomic<size_t> next{0};
+  int helpers_wanted = 0;  // guarded by the pool's mutex
+  int helpers_inside = 0;  // likewise
+
+  void Work(Worker& worker) {
+    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) (*body)(i, worker);
+  }
+};
+
+class Pool {
+ public:
+  // Threads must not be joined from a static destructor (Python may be half gone), so a pool is
+  // leaked: at exit its idle threads end with the process.
+  static Pool& Get() {
+    Pool* pool = instance.load(std::memory_order_acquire);
+    if (pool) return *pool;
+    static std::once_flag at_fork;
+    std::call_once(at_fork, [] { pthread_atfork(nullptr, nullptr, [] { instance.store(nullptr); }); });
+    Pool* fresh = new Pool;
+    if (instance.compare_exchange_strong(pool, fresh)) return *fresh;
+    delete fresh;
+    return *pool;
+  }
+
+  void Run(Job* job, int threads) {
+    const int helpers = static_cast<int>(std::min<size_t>(threads, job->count)) - 1;
+    std::unique_ptr<Worker> worker = TakeWorker();
+    if (helpers > 0) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      job->helpers_wanted = helpers;
+      jobs_.push_back(job);
+      while (static_cast<int>(threads_.size()) < helpers) threads_.emplace_back([this] { Loop(); }).detach();
+      started_.store(static_cast<int>(threads_.size()));
+    }
+    if (helpers > 0) wake_.notify_all();
+    job->Work(*worker);
+    if (helpers > 0) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      job->helpers_wanted = 0;
+      std::erase(jobs_, job);
+      done_.wait(lock, [&] { return job->helpers_inside == 0; });
+    }
+    ReturnWorker(std::move(worker));
+  }
+
+  int size() const { return started_.load(); }
+
+ private:
+  void Loop() {
+    Worker worker;
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+      Job* job = nullptr;
+      wake_.wait(lock, [&] { return (job = Next()) != nullptr; });
+      --job->helpers_wanted;
+      ++job->helpers_inside;
+      lock.unlock();
+      job->Work(worker);
+      lock.lock();
+      if (--job->helpers_inside == 0) done_.notify_all();
+    }
+  }
+
+  Job* Next() {
+    for (Job* job : jobs_) {
+      if (job->helpers_wanted > 0 && job->next.load(std::memory_order_relaxed) < job->count) return job;
+    }
+    return nullptr;
+  }
+
+  // Callers' workers are pooled as well, so a server's threads do not each keep scratch memory.
+  std::unique_ptr<Worker> TakeWorker() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (spare_.empty()) return std::make_unique<Worker>();
+    auto worker = std::move(spare_.back());
+    spare_.pop_back();
+    return worker;
+  }
+  void ReturnWorker(std::unique_ptr<Worker> worker) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    spare_.push_back(std::move(worker));
+  }
+
+  static std::atomic<Pool*> instance;
+
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  std::deque<Job*> jobs_;
+  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<Worker>> spare_;
+  std::atomic<int> started_{0};
+};
+
+std::atomic<Pool*> Pool::instance{nullptr};
+
+}  // namespace
+
+int AvailableThreads() {
+  const double quota = QuotaThreads();
+  const int affinity = AffinityThreads();
+  return std::isinf(quota) ? affinity : std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota))));
+}
+
+void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body) {
+  if (count == 0) return;
+  Job job;
+  job.count = count;
+  job.body = &body;
+  Pool::Get().Run(&job, std::max(threads, 1));
+}
+
+int PoolSize() { return Pool::Get().size(); }
+
+}  // namespace fastpre

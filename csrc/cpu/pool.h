@@ -1,0 +1,28 @@
+// The persistent thread pool of one process.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "cpu/pipeline.h"
+
+namespace fastpre {
+
+// CPUs that this process may use: the affinity mask, cut to the cgroup's CPU quota (rounded up),
+// at least 1. Read anew at each call: both can change while a process lives.
+int AvailableThreads();
+
+// Calls body(index, worker) once for every index in [0, count), on at most `threads` threads, the
+// caller among them. Indices are taken in ascending order, one at a time, so callers put the
+// costliest work first. Returns when all are done. `body` must not throw.
+//
+// Calls from several threads share the helpers: a call whose helpers are busy elsewhere runs on
+// its own thread alone, which never waits and never oversubscribes.
+//
+// After fork() the child starts with a fresh pool; threads do not survive a fork.
+void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);
+
+// Threads that the pool has started so far, the callers' own not counted.
+int PoolSize();
+
+}  // namespace fastpre

@@ -1,0 +1,32 @@
+// Colour conversions that libjpeg leaves to its caller, in Pillow's arithmetic.
+#pragma once
+
+#include <cstdint>
+
+namespace fastpre {
+
+// In place, right to left, so one byte a pixel can grow into four.
+inline void GrayToRgbx(uint8_t* row, int pixels) {
+  for (int x = pixels - 1; x >= 0; --x) {
+    const uint8_t v = row[x];
+    uint8_t* p = row + 4 * x;
+    p[0] = p[1] = p[2] = v;
+    p[3] = 255;
+  }
+}
+
+// libjpeg delivers Adobe's inverted CMYK, so Pillow's "CMYK;I" makes ink = 255 - value, and its
+// CMYK -> RGB is 255 - K - C * (255 - K) / 255, the product rounded, the result clamped at 0.
+inline void InvertedCmykToRgbx(uint8_t* row, int pixels) {
+  for (int x = 0; x < pixels; ++x, row += 4) {
+    const int white = row[3];  // 255 - K
+    for (int c = 0; c < 3; ++c) {
+      const int product = (255 - row[c]) * white + 128;
+      const int ink = ((product >> 8) + product) >> 8;
+      row[c] = static_cast<uint8_t>(white > ink ? white - ink : 0);
+    }
+    row[3] = 255;
+  }
+}
+
+}  // namespace fastpre

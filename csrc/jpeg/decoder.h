@@ -1,0 +1,42 @@
+// A stream of pixel rows, whoever decodes them. libjpeg-turbo is the only decoder today; the
+// project's own baseline decoder will stand behind the same interface.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/image.h"
+#include "jpeg/header.h"
+
+namespace fastpre {
+
+// One image at a time, top to bottom. Rows are RGBX; gray is replicated and CMYK / YCCK is converted
+// to RGB as Pillow does. Owners are reused for many images and used by one thread at a time.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+
+  // Prepares to deliver the pixels of `source` (in stored coordinates). `bytes` must outlive the
+  // image. Throws Error for what Pillow would refuse.
+  virtual void Open(Bytes bytes, const Header& header, const Rect& source) = 0;
+
+  // The next `count` rows of the rectangle: pixel column source.x0 of row k is written at
+  // rows + k * stride_bytes + left_bytes() and source.width() pixels follow. Columns around them
+  // may be written too: each row needs row_bytes() bytes.
+  virtual void Read(int count, uint8_t* rows, size_t stride_bytes) = 0;
+  virtual size_t left_bytes() const = 0;
+  virtual size_t row_bytes() const = 0;
+
+  // After the last row. `whole`: go on to the end of the stream, because Pillow does and would
+  // report what is broken there; otherwise nothing below the rectangle is looked at.
+  virtual void Close(bool whole) = 0;
+
+  virtual const char* name() const = 0;
+};
+
+std::unique_ptr<RowSource> MakeTurboSource();
+
+// "2.1.5", of the headers that this was compiled against.
+const char* TurboVersion();
+
+}  // namespace fastpre

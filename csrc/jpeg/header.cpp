@@ -1,0 +1,206 @@
+#include "jpeg/header.h"
+
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "jpeg/exif.h"
+
+namespace fastpre {
+namespace {
+
+std::string Sniff(Bytes b) {
+  auto starts = [&](std::string_view magic, size_t at = 0) {
+    return b.size() >= at + magic.size() && std::memcmp(b.data() + at, magic.data(), magic.size()) == 0;
+  };
+  if (starts("\x89PNG")) return "PNG";
+  if (starts("GIF8")) return "GIF";
+  if (starts("RIFF") && starts("WEBP", 8)) return "WebP";
+  if (starts("BM")) return "BMP";
+  if (starts(std::string_view("II*\0", 4)) || starts(std::string_view("MM\0*", 4))) return "TIFF";
+  if (starts("ftyp", 4)) return "HEIF/AVIF";
+  if (starts(std::string_view("\xff\x0a", 2)) || starts(std::string_view("\0\0\0\x0cJXL ", 8))) return "JPEG XL";
+  if (starts(std::string_view("\0\0\0\x0cjP  ", 8))) return "JPEG 2000";
+  return "";
+}
+
+// Reads like a Python file object over the bytes: short reads at the end, never past it.
+class Cursor {
+ public:
+  explicit Cursor(Bytes b) : b_(b) {}
+  size_t position() const { return at_; }
+  bool Byte(uint8_t* out) {
+    if (at_ >= b_.size()) return false;
+    *out = b_[at_++];
+    return true;
+  }
+  // A marker segment's payload. A length below 2 gives an empty payload, as in Pillow.
+  Bytes Segment() {
+    if (b_.size() - at_ < 2) ThrowCorrupt("truncated: the stream ends in a marker's length");
+    const int length = (b_[at_] << 8 | b_[at_ + 1]) - 2;
+    at_ += 2;
+    if (length <= 0) return {};
+    if (b_.size() - at_ < static_cast<size_t>(length)) {
+      ThrowCorrupt("truncated: the stream ends inside a marker segment of " + std::to_string(length) + " bytes");
+    }
+    Bytes payload = b_.subspan(at_, length);
+    at_ += length;
+    return payload;
+  }
+
+ private:
+  Bytes b_;
+  size_t at_ = 0;
+};
+
+std::string_view AsText(Bytes b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
+
+void ReadFrame(Bytes s, int marker, Header* h) {
+  if (s.size() < 6) ThrowCorrupt("frame header (SOF) too short");
+  const int bits = s[0];
+  if (bits != 8) ThrowUnsupported(std::to_string(bits) + "-bit samples (only 8-bit JPEG)");
+  h->components = s[5];
+  if (h->components != 1 && h->components != 3 && h->components != 4) {
+    ThrowUnsupported(std::to_string(h->components) + " components (only 1, 3 or 4)");
+  }
+  h->sof = marker & 0xFF;
+  h->height = s[1] << 8 | s[2];
+  h->width = s[3] << 8 | s[4];
+  // Pillow walks the whole segment three bytes at a time and fails on a ragged end.
+  if ((s.size() - 6) % 3 != 0) ThrowCorrupt("frame header (SOF) has a ragged component list");
+  for (int i = 0; i < h->components && 6 + 3 * i + 2 < static_cast<int>(s.size()); ++i) {
+    const uint8_t* c = s.data() + 6 + 3 * i;
+    h->component[i] = {c[0], c[1] >> 4, c[1] & 15, c[2]};
+  }
+}
+
+void CheckQuantTables(Bytes s) {
+  while (!s.empty()) {
+    const size_t length = 1 + (s[0] >> 4 == 0 ? 64 : 128);
+    if (s.size() < length) ThrowCorrupt("bad quantization table marker");
+    s = s.subspan(length);
+  }
+}
+
+bool IsFrame(int m) {
+  // SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC); Pillow also treats DHP (DE) as a frame.
+  return (m >= 0xC0 && m <= 0xCF && m != 0xC4 && m != 0xC8 && m != 0xCC) || m == 0xDE;
+}
+
+// Markers that Pillow steps over without reading a segment.
+bool IsBare(int m) { return m == 0xC8 || (m >= 0xD0 && m <= 0xD9) || (m >= 0xF0 && m <= 0xFD); }
+
+// Start-of-scan markers after the first one. Inside entropy-coded data 0xFF is stuffed, and a
+// thumbnail can sit only in an APP segment before the first scan, so FF DA counts scans.
+int CountScans(Bytes b, size_t from) {
+  int scans = 1;
+  const uint8_t* p = b.data() + from;
+  const uint8_t* end = b.data() + b.size();
+  while (p + 1 < end && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end - p - 1)))) {
+    scans += p[1] == 0xDA;
+    ++p;
+  }
+  return scans;
+}
+
+struct Metadata {
+  std::string exif, xmp;
+};
+
+void ReadApp(Bytes s, int marker, bool want_orientation, Header* h, Metadata* meta) {
+  const std::string_view text = AsText(s);
+  constexpr std::string_view kExif("Exif\0\0", 6);
+  constexpr std::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
+  if (marker == 0xE0 && text.starts_with("JFIF")) {
+    if (s.size() < 7) ThrowCorrupt("JFIF marker too short");
+    h->jfif = true;
+  } else if (marker == 0xE1 && want_orientation && text.starts_with(kExif)) {
+    meta->exif += meta->exif.empty() ? text : text.substr(6);
+  } else if (marker == 0xE1 && want_orientation && text.starts_with(kXmp)) {
+    meta->xmp = text.substr(kXmp.size());
+  } else if (marker == 0xEE && text.starts_with("Adobe")) {
+    if (s.size() < 7) ThrowCorrupt("Adobe marker too short");
+    if (s.size() > 11) h->adobe_transform = s[11];
+  }
+}
+
+void CheckFrame(const Header& h, const Limits& limits) {
+  if (h.components == 0) ThrowCorrupt("no frame header (SOF) before the first scan");
+  if (h.width == 0 || h.height == 0) {
+    ThrowCorrupt("image of " + std::to_string(h.width) + "x" + std::to_string(h.height) + " pixels");
+  }
+  if (h.pixels() > limits.max_pixels) {
+    ThrowLimit(std::to_string(h.width) + "x" + std::to_string(h.height) + " pixels is over max_pixels=" +
+               std::to_string(limits.max_pixels));
+  }
+}
+
+}  // namespace
+
+Header ParseHeader(Bytes b, const Limits& limits, bool want_orientation, bool count_scans) {
+  if (b.empty()) ThrowCorrupt("empty input");
+  if (static_cast<int64_t>(b.size()) > limits.max_bytes) {
+    ThrowLimit(std::to_string(b.size()) + " bytes is over max_bytes=" + std::to_string(limits.max_bytes));
+  }
+  if (b.size() < 3 || b[0] != 0xFF || b[1] != 0xD8 || b[2] != 0xFF) {
+    const std::string other = Sniff(b);
+    if (!other.empty()) ThrowUnsupported("not a JPEG (looks like " + other + ")");
+    ThrowCorrupt("not a JPEG (no SOI marker)");
+  }
+  Header h;
+  h.bytes = b.size();
+  Metadata meta;
+  // Pillow restarts its walk at the third byte, the 0xFF that begins the first marker.
+  Cursor cursor(b.subspan(2));
+  uint8_t byte = 0;
+  if (!cursor.Byte(&byte)) ThrowCorrupt("truncated");
+  while (true) {
+    if (byte != 0xFF) {  // junk between segments
+      if (!cursor.Byte(&byte)) ThrowCorrupt("no scan before the end of the stream");
+      continue;
+    }
+    uint8_t marker = 0;
+    if (!cursor.Byte(&marker)) ThrowCorrupt("no scan before the end of the stream");
+    if (marker == 0xFF) continue;  // fill byte: `byte` is 0xFF still
+    if (marker == 0x00) {          // escaped 0xFF outside a scan
+      if (!cursor.Byte(&byte)) ThrowCorrupt("no scan before the end of the stream");
+      continue;
+    }
+    if (marker == 0xDA) {
+      const Bytes s = cursor.Segment();
+      h.first_scan_components = s.empty() ? 0 : s[0];
+      h.scan_offset = 2 + cursor.position();
+      break;
+    }
+    if (IsFrame(marker)) {
+      ReadFrame(cursor.Segment(), marker, &h);
+    } else if (IsBare(marker)) {
+      // no segment
+    } else if (marker == 0xDB) {
+      CheckQuantTables(cursor.Segment());
+    } else if (marker == 0xDD) {
+      const Bytes s = cursor.Segment();
+      if (s.size() >= 2) h.restart_interval = s[0] << 8 | s[1];
+    } else if (marker >= 0xE0 && marker <= 0xEF) {
+      ReadApp(cursor.Segment(), marker, want_orientation, &h, &meta);
+    } else if (marker == 0xC4 || marker == 0xCC || marker == 0xDC || marker == 0xDF || marker == 0xFE) {
+      cursor.Segment();
+    } else {
+      ThrowCorrupt("no marker found (0xFF" + std::string(1, "0123456789ABCDEF"[marker >> 4]) +
+                   std::string(1, "0123456789ABCDEF"[marker & 15]) + ")");
+    }
+    if (!cursor.Byte(&byte)) ThrowCorrupt("no scan before the end of the stream");
+  }
+  CheckFrame(h, limits);
+  if (count_scans && (h.progressive() || h.first_scan_components < h.components)) {
+    h.scans = CountScans(b, h.scan_offset);
+    if (h.scans > limits.max_scans) {
+      ThrowLimit(std::to_string(h.scans) + " scans is over the limit of " + std::to_string(limits.max_scans));
+    }
+  }
+  if (want_orientation) h.orientation = ParseOrientation(meta.exif, meta.xmp);
+  return h;
+}
+
+}  // namespace fastpre

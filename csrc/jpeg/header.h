@@ -1,0 +1,53 @@
+// What a JPEG says about itself before any entropy-coded byte is read.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/image.h"
+
+namespace fastpre {
+
+// Upper bounds that are checked before memory is asked for.
+struct Limits {
+  // 2 x Pillow's MAX_IMAGE_PIXELS, where Pillow raises DecompressionBombError.
+  int64_t max_pixels = 178'956'970;
+  // Compressed bytes of one image.
+  int64_t max_bytes = int64_t{1} << 28;
+  // Every scan of a progressive stream walks all blocks again, so the cost of a stream is
+  // pixels x scans; legal encoders write about 10 scans.
+  int max_scans = 500;
+};
+
+struct Component {
+  int id = 0, h = 0, v = 0, quant = 0;
+};
+
+struct Header {
+  int width = 0, height = 0;     // as stored, before EXIF orientation
+  int components = 0;            // 1, 3 or 4
+  std::array<Component, 4> component{};
+  int sof = 0;                   // low byte of the SOFn marker: 0xC0 baseline, 0xC2 progressive, ...
+  int restart_interval = 0;      // MCUs; 0 when there is none
+  int adobe_transform = -1;      // -1: no Adobe marker
+  bool jfif = false;
+  int scans = 1;                 // SOS markers in the whole stream, counted for multi-scan streams
+  int first_scan_components = 0;
+  int orientation = 1;           // EXIF 1..8, as Pillow reads it; parsed only on request
+  size_t scan_offset = 0;        // first byte after the first SOS segment
+  size_t bytes = 0;
+
+  bool progressive() const { return sof == 0xC2 || sof == 0xC6 || sof == 0xCA || sof == 0xCE; }
+  bool arithmetic() const { return sof >= 0xC9 && sof <= 0xCF; }
+  bool lossless() const { return sof == 0xC3 || sof == 0xC7 || sof == 0xCB || sof == 0xCF; }
+  int64_t pixels() const { return int64_t{width} * height; }
+};
+
+// Accepts what Pillow's JpegImageFile accepts and no more: the reference for "not a JPEG",
+// "truncated" and "unsupported" is its marker walk, which is stricter than libjpeg's.
+// Throws Error. `want_orientation` also parses EXIF (and XMP, as Pillow's getexif does).
+// `count_scans` walks a multi-scan stream to its end; without it Header::scans stays 1.
+Header ParseHeader(Bytes bytes, const Limits& limits, bool want_orientation, bool count_scans = true);
+
+}  // namespace fastpre

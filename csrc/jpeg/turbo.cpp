@@ -1,0 +1,234 @@
+// libjpeg-turbo behind RowSource: its scanline interface, driven as Pillow drives it, so that what
+// it accepts, what it refuses and every pixel are Pillow's.
+#include <csetjmp>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <string>
+// jpeglib.h needs size_t and FILE first.
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include "core/buffer.h"
+#include "core/error.h"
+#include "jpeg/color.h"
+#include "jpeg/decoder.h"
+
+#ifndef JCS_EXTENSIONS
+#error "libjpeg-turbo is needed (this jpeglib.h has no RGBX output)"
+#endif
+
+#define FASTPRE_STRINGIZE_(x) #x
+#define FASTPRE_STRINGIZE(x) FASTPRE_STRINGIZE_(x)
+
+namespace fastpre {
+
+const char* TurboVersion() { return FASTPRE_STRINGIZE(LIBJPEG_TURBO_VERSION); }
+
+namespace {
+
+// A whole stream in memory. Pillow's source suspends at the end of what it has, and a suspension
+// with no more input is what it calls truncation, so nothing is made up at the end here either.
+struct SourceManager {
+  jpeg_source_mgr base;
+  bool starved;  // asked for more than there is; jpeg_skip_scanlines does not pass that on
+};
+
+boolean Suspend(j_decompress_ptr cinfo) {
+  reinterpret_cast<SourceManager*>(cinfo->src)->starved = true;
+  return FALSE;
+}
+
+void Skip(j_decompress_ptr cinfo, long count) {
+  jpeg_source_mgr* src = cinfo->src;
+  const size_t step = static_cast<size_t>(count) < src->bytes_in_buffer ? static_cast<size_t>(count) : src->bytes_in_buffer;
+  src->next_input_byte += step;
+  src->bytes_in_buffer -= step;
+}
+
+void NoOp(j_decompress_ptr) {}
+
+struct ErrorManager {
+  jpeg_error_mgr base;
+  std::jmp_buf jump;
+  char message[JMSG_LENGTH_MAX];
+};
+
+void OnError(j_common_ptr cinfo) {
+  auto* manager = reinterpret_cast<ErrorManager*>(cinfo->err);
+  manager->base.format_message(cinfo, manager->message);
+  std::longjmp(manager->jump, 1);
+}
+
+void OnMessage(j_common_ptr) {}  // warnings: Pillow shows none and goes on
+
+class TurboSource final : public RowSource {
+ public:
+  TurboSource() {
+    cinfo_.err = jpeg_std_error(&error_.base);
+    error_.base.error_exit = OnError;
+    error_.base.output_message = OnMessage;
+    if (setjmp(error_.jump)) ThrowInternal(std::string("libjpeg-turbo: ") + error_.message);
+    jpeg_create_decompress(&cinfo_);
+    cinfo_.src = &source_.base;
+  }
+  ~TurboSource() override { jpeg_destroy_decompress(&cinfo_); }
+  TurboSource(const TurboSource&) = delete;
+  TurboSource& operator=(const TurboSource&) = delete;
+
+  const char* name() const override { return "libjpeg-turbo"; }
+  size_t left_bytes() const override { return left_bytes_; }
+  size_t row_bytes() const override { return row_bytes_; }
+
+  void Open(Bytes bytes, const Header& header, const Rect& source) override {
+    end_ = bytes.data() + bytes.size();
+    Guard([&] {
+      jpeg_abort_decompress(&cinfo_);  // whatever the last image left, also after an error
+      source_ = {{bytes.data(), bytes.size(), NoOp, Suspend, Skip, jpeg_resync_to_restart, NoOp}, false};
+    });
+    lossless_ = header.lossless();
+    ReadHeader(header);
+    Start();
+    Crop(source);
+    SkipTo(source.y0);
+  }
+
+  void Read(int count, uint8_t* rows, size_t stride_bytes) override {
+    for (int k = 0; k < count;) {
+      // The library hands out as many rows a call as its upsampler makes at once, 1, 2 or 4.
+      JSAMPROW pointers[8];
+      const int batch = count - k < 8 ? count - k : 8;
+      for (int i = 0; i < batch; ++i) pointers[i] = rows + (k + i) * stride_bytes;
+      k += ReadSome(pointers, batch);
+    }
+    for (int k = 0; k < count; ++k) {
+      if (cinfo_.out_color_space == JCS_GRAYSCALE) GrayToRgbx(rows + k * stride_bytes, width_);
+      if (cinfo_.out_color_space == JCS_CMYK) InvertedCmykToRgbx(rows + k * stride_bytes, width_);
+    }
+  }
+
+  void Close(bool whole) override {
+    if (!whole || TailIsPlain()) return;
+    ReadAndDiscard(static_cast<int>(cinfo_.output_height));
+    Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
+  }
+
+ private:
+  // Note: setjmp and destructors. `call` must hold no C++ object with a destructor, because
+  // longjmp would skip it; every lambda below touches only C structures and plain variables.
+  template <class Call>
+  void Guard(Call call) {
+    if (setjmp(error_.jump)) ThrowCorrupt(std::string("libjpeg-turbo: ") + error_.message);
+    call();
+  }
+
+  [[noreturn]] static void ThrowTruncated() { ThrowCorrupt("truncated: the stream ends before the image does"); }
+
+  void ReadHeader(const Header& header) {
+    int status = JPEG_HEADER_TABLES_ONLY;
+    while (status == JPEG_HEADER_TABLES_ONLY) {
+      Guard([&] { status = jpeg_read_header(&cinfo_, FALSE); });
+    }
+    if (status == JPEG_SUSPENDED) ThrowTruncated();
+    // Two parsers read one header. Buffers were sized by ours, so they have to agree.
+    if (static_cast<int>(cinfo_.image_width) != header.width || static_cast<int>(cinfo_.image_height) != header.height ||
+        cinfo_.num_components != header.components) {
+      ThrowCorrupt("contradictory frame headers");
+    }
+    cinfo_.out_color_space = header.components == 1   ? JCS_GRAYSCALE
+                             : header.components == 3 ? JCS_EXT_RGBX
+                                                      : JCS_CMYK;
+    cinfo_.dct_method = JDCT_ISLOW;
+    cinfo_.do_fancy_upsampling = TRUE;
+  }
+
+  void Start() {
+    boolean ready = FALSE;
+    Guard([&] { ready = jpeg_start_decompress(&cinfo_); });
+    if (!ready) ThrowTruncated();
+    multiple_scans_ = jpeg_has_multiple_scans(&cinfo_);
+    width_ = static_cast<int>(cinfo_.output_width);
+    left_bytes_ = 0;
+    row_bytes_ = static_cast<size_t>(width_) * 4;
+  }
+
+  // Only the block columns that the plan needs go through the IDCT, upsampling and colour. At a cut
+  // the triangle filter sees an edge instead of a neighbour, so the cut is made a margin further
+  // out (one pixel would do; the library then rounds the left side down to a whole MCU).
+  void Crop(const Rect& source) {
+    constexpr int kMargin = 16;
+    const int x0 = source.x0 > kMargin ? source.x0 - kMargin : 0;
+    const int x1 = source.x1 + kMargin < width_ ? source.x1 + kMargin : width_;
+    const int mcu = cinfo_.max_h_samp_factor * DCTSIZE;
+    JDIMENSION offset = 0;
+    if (x1 - x0 + 2 * mcu < width_ && !lossless_) {
+      offset = static_cast<JDIMENSION>(x0);
+      JDIMENSION width = static_cast<JDIMENSION>(x1 - x0);
+      Guard([&] { jpeg_crop_scanline(&cinfo_, &offset, &width); });
+      width_ = static_cast<int>(cinfo_.output_width);
+      row_bytes_ = static_cast<size_t>(width_) * 4;
+    }
+    left_bytes_ = (source.x0 - static_cast<size_t>(offset)) * 4;
+  }
+
+  int ReadSome(JSAMPARRAY rows, int count) {
+    JDIMENSION got = 0;
+    Guard([&] { got = jpeg_read_scanlines(&cinfo_, rows, static_cast<JDIMENSION>(count)); });
+    if (got == 0) ThrowTruncated();
+    return static_cast<int>(got);
+  }
+
+  // Whole MCU rows above the rectangle are entropy-decoded and otherwise skipped; the last one is
+  // decoded and thrown away, because upsampling at its lower edge needs it.
+  void SkipTo(int y0) {
+    const int mcu = cinfo_.max_v_samp_factor * DCTSIZE;
+    const int whole = y0 / mcu - 1;
+    if (whole > 0 && !lossless_) {
+      JDIMENSION skipped = 0;
+      Guard([&] { skipped = jpeg_skip_scanlines(&cinfo_, static_cast<JDIMENSION>(whole * mcu)); });
+      if (source_.starved || static_cast<int>(skipped) < whole * mcu) ThrowTruncated();
+    }
+    ReadAndDiscard(y0);
+  }
+
+  void ReadAndDiscard(int until) {
+    while (static_cast<int>(cinfo_.output_scanline) < until) {
+      JSAMPROW row = scratch_.Reserve(row_bytes_);
+      ReadSome(&row, 1);
+    }
+  }
+
+  // True if Pillow cannot fail in what is left, so that it need not be decoded. A multi-scan stream
+  // was read to its EOI before the first row came out. In a sequential Huffman stream bad codes are
+  // only warnings; decoding fails by running out of bytes before a marker, or on the marker that
+  // follows the scan. If that marker is EOI, neither can happen.
+  bool TailIsPlain() const {
+    if (multiple_scans_) return true;
+    if (cinfo_.arith_code || lossless_) return false;
+    if (cinfo_.unread_marker != 0) return cinfo_.unread_marker == JPEG_EOI;
+    const uint8_t* p = source_.base.next_input_byte;
+    while (p + 1 < end_ && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end_ - p - 1)))) {
+      const uint8_t next = p[1];
+      if (next == JPEG_EOI) return true;
+      const bool restart = next >= JPEG_RST0 && next <= JPEG_RST0 + 7 && cinfo_.restart_interval > 0;
+      if (next != 0 && next != 0xFF && !restart) return false;
+      ++p;
+    }
+    return false;
+  }
+
+  jpeg_decompress_struct cinfo_{};
+  ErrorManager error_{};
+  SourceManager source_{};
+  const uint8_t* end_ = nullptr;
+  bool lossless_ = false, multiple_scans_ = false;
+  Buffer scratch_;
+  int width_ = 0;
+  size_t left_bytes_ = 0, row_bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<RowSource> MakeTurboSource() { return std::make_unique<TurboSource>(); }
+
+}  // namespace fastpre

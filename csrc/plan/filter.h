@@ -1,0 +1,42 @@
+// Pillow's resampling filters as integer taps, bit for bit.
+//
+// Source: Pillow's documented filters (Image.Resampling) and the fixed point of its 8-bit path:
+// weights are normalized in double precision, then rounded to 22 bits (32 - 8 bits of pixel - 2
+// bits of head-room for negative lobes).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "plan/spec.h"
+
+namespace fastpre {
+
+inline constexpr int kTapBits = 22;
+
+// Taps of consecutive output positions along one axis, in the stored image's frame.
+// out[i] = clip8((sum_t in[start[i] + t] * weight[i * stride + t] + 2^21) >> 22), t < length[i]
+struct Taps {
+  int in_size = 0;    // pixels of the whole source axis
+  int count = 0;      // output positions
+  int stride = 0;     // weights kept per position; those past length[i] are zero
+  std::vector<int> start, length;
+  std::vector<int32_t> weight;
+
+  int first() const;           // lowest source index that any position reads
+  int last() const;            // one past the highest
+  int longest() const;         // largest length
+  bool identity() const;       // every position copies one source pixel with weight 1
+};
+
+// Positions [begin, begin + count) of an axis resampled from `in_size` to `out_size` pixels.
+Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count);
+
+// The same taps for an axis that is stored backwards: position i becomes count - 1 - i, and
+// source index s becomes in_size - 1 - s. Sums are integer sums, so their order is free.
+Taps Reversed(const Taps& taps);
+
+// Estimated taps per position, for cost models: filter support x downscale, both sides.
+double ExpectedTaps(Filter filter, int in_size, int out_size);
+
+}  // namespace fastpre

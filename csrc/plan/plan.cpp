@@ -1,0 +1,43 @@
+#include "plan/plan.h"
+
+namespace fastpre {
+
+Plan ComputePlan(const Header& header, const Spec& spec) {
+  Plan p;
+  p.geometry = ComputeGeometry(header, spec);
+  if (spec.exif_orientation) p.orientation = DecomposeOrientation(header.orientation);
+  const Geometry& g = p.geometry;
+  Taps x = ComputeTaps(spec.filter, g.oriented_width, g.resized_width, g.window_x, g.window_width);
+  Taps y = ComputeTaps(spec.filter, g.oriented_height, g.resized_height, g.window_y, g.window_height);
+  p.vertical_first = p.orientation.transpose;
+  p.columns = p.orientation.transpose ? std::move(y) : std::move(x);
+  p.rows = p.orientation.transpose ? std::move(x) : std::move(y);
+  if (p.orientation.flip_x) p.columns = Reversed(p.columns);
+  if (p.orientation.flip_y) p.rows = Reversed(p.rows);
+  p.source = {p.columns.first(), p.rows.first(), p.columns.last(), p.rows.last()};
+  p.megapixels = header.pixels() * 1e-6;
+  // Measured on photographs with libjpeg-turbo: entropy decoding takes about 7 ns a byte, and the
+  // rest of decoding about 1 ns a pixel (docs/performance.md). Only the ratio matters: the pool
+  // starts the costliest image first.
+  p.decode_units = 7.0 * header.bytes + 1.0 * header.pixels();
+  return p;
+}
+
+Placement ComputePlacement(const Plan& plan, const OutputView& out) {
+  const Geometry& g = plan.geometry;
+  Placement p;
+  p.origin = g.pad_top * out.stride_y + g.pad_left * out.stride_x;
+  p.column_step = plan.orientation.transpose ? out.stride_y : out.stride_x;
+  p.row_step = plan.orientation.transpose ? out.stride_x : out.stride_y;
+  if (plan.orientation.flip_x) {
+    p.origin += (plan.columns.count - 1) * p.column_step;
+    p.column_step = -p.column_step;
+  }
+  if (plan.orientation.flip_y) {
+    p.origin += (plan.rows.count - 1) * p.row_step;
+    p.row_step = -p.row_step;
+  }
+  return p;
+}
+
+}  // namespace fastpre

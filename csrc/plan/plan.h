@@ -1,0 +1,35 @@
+// The pivot: everything that will be done to one image, decided before a pixel is decoded.
+// Backends execute plans; they decide nothing about geometry.
+#pragma once
+
+#include "core/image.h"
+#include "jpeg/header.h"
+#include "plan/filter.h"
+#include "plan/geometry.h"
+#include "plan/spec.h"
+
+namespace fastpre {
+
+struct Plan {
+  Geometry geometry;
+  Orientation orientation;
+  Rect source;           // stored pixels that the output depends on
+  Taps columns, rows;    // in the stored frame, ascending; `start` counts from the image's origin
+  // Pillow resamples the *oriented* image horizontally first, with an 8-bit result in between. In
+  // the stored frame of a transposed image that first pass runs down the columns.
+  bool vertical_first = false;
+
+  double megapixels = 0;   // of the stored image
+  double decode_units = 0; // cost model: entropy-coded bytes and pixels, in arbitrary units
+};
+
+Plan ComputePlan(const Header& header, const Spec& spec);
+
+// Where position (column i, row j) of the stored frame lands in the slot.
+struct Placement {
+  ptrdiff_t origin = 0;                 // element offset of (0, 0) for channel 0
+  ptrdiff_t column_step = 0, row_step = 0;
+};
+Placement ComputePlacement(const Plan& plan, const OutputView& out);
+
+}  // namespace fastpre
