@@ -71,6 +71,7 @@ py::dict PlanDict(const Header& header, const Plan& p, bool with_taps) {
   d["source"] = py::make_tuple(p.source.y0, p.source.x0, p.source.height(), p.source.width());
   d["transpose"] = p.orientation.transpose;
   d["flip"] = py::make_tuple(p.orientation.flip_y, p.orientation.flip_x);
+  d["vertical_first"] = p.vertical_first;
   d["taps"] = py::make_tuple(p.rows.longest(), p.columns.longest());
   d["decode_scale"] = py::make_tuple(8, 8);
   d["decoder"] = "libjpeg-turbo";

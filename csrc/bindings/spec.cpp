@@ -28,7 +28,7 @@ using Size = std::pair<int, int>;  // height, width
 CompiledSpec Compile(std::optional<int> shorter_side, std::optional<Size> exact_size, std::optional<int> max_size,
                      std::optional<Size> crop, const std::string& interpolation,
                      std::optional<std::pair<std::vector<float>, std::vector<float>>> mean_std, const std::string& dtype,
-                     const std::string& color, const std::string& rescale, bool exif_orientation,
+                     const std::string& color, const std::string& rescale, const std::string& pass_order, bool exif_orientation,
                      const std::string& fidelity, int64_t max_pixels, int64_t max_bytes) {
   CompiledSpec c;
   Spec& s = c.spec;
@@ -48,6 +48,8 @@ CompiledSpec Compile(std::optional<int> shorter_side, std::optional<Size> exact_
   s.dtype = Choose<DType>(
       dtype, {{"float32", DType::kF32}, {"float16", DType::kF16}, {"bfloat16", DType::kBF16}, {"uint8", DType::kU8}});
   s.rescale = Choose<Rescale>(rescale, {{"divide", Rescale::kDivide}, {"multiply", Rescale::kMultiply}});
+  s.pass_order = Choose<PassOrder>(
+      pass_order, {{"horizontal_first", PassOrder::kHorizontalFirst}, {"adaptive", PassOrder::kAdaptive}});
   s.normalize = mean_std.has_value();
   s.mean.fill(0.0f);
   s.std.fill(1.0f);
@@ -71,7 +73,7 @@ void register_spec(py::module_& m) {
   py::class_<CompiledSpec>(m, "CompiledSpec")
       .def(py::init(&Compile), py::kw_only(), py::arg("shorter_side"), py::arg("exact_size"), py::arg("max_size"),
            py::arg("crop"), py::arg("interpolation"), py::arg("mean_std"), py::arg("dtype"), py::arg("color"),
-           py::arg("rescale"), py::arg("exif_orientation"), py::arg("fidelity"), py::arg("max_pixels"),
+           py::arg("rescale"), py::arg("pass_order"), py::arg("exif_orientation"), py::arg("fidelity"), py::arg("max_pixels"),
            py::arg("max_bytes"));
 }
 

@@ -2,8 +2,8 @@
 //
 //   RowSource --RGBX rows--> first pass --8 bit--> ring of rows --> second pass --8 bit--> store
 //
-// The first pass is horizontal, as in Pillow; a transposed image (EXIF 5..8) swaps the passes, so
-// its ring holds full-width rows and no full-size RGB image is needed for it either.
+// The first pass is mostly the horizontal one. Where the plan turns the order round (tall images,
+// EXIF 5..8), the ring holds full-width rows, so no full-size RGB image is needed for those either.
 #pragma once
 
 #include <array>

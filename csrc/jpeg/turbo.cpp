@@ -64,15 +64,8 @@ void OnMessage(j_common_ptr) {}  // warnings: Pillow shows none and goes on
 
 class TurboSource final : public RowSource {
  public:
-  TurboSource() {
-    cinfo_.err = jpeg_std_error(&error_.base);
-    error_.base.error_exit = OnError;
-    error_.base.output_message = OnMessage;
-    if (setjmp(error_.jump)) ThrowInternal(std::string("libjpeg-turbo: ") + error_.message);
-    jpeg_create_decompress(&cinfo_);
-    cinfo_.src = &source_.base;
-  }
-  ~TurboSource() override { jpeg_destroy_decompress(&cinfo_); }
+  TurboSource() = default;
+  ~TurboSource() override { jpeg_destroy_decompress(&cinfo_); }  // a zeroed structure is fine
   TurboSource(const TurboSource&) = delete;
   TurboSource& operator=(const TurboSource&) = delete;
 
@@ -82,8 +75,16 @@ class TurboSource final : public RowSource {
 
   void Open(Bytes bytes, const Header& header, const Rect& source) override {
     end_ = bytes.data() + bytes.size();
+    // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
+    // image's Huffman and quantization tables, and a stream without its own would decode with them.
+    jpeg_destroy_decompress(&cinfo_);
+    cinfo_ = {};
+    cinfo_.err = jpeg_std_error(&error_.base);
+    error_.base.error_exit = OnError;
+    error_.base.output_message = OnMessage;
     Guard([&] {
-      jpeg_abort_decompress(&cinfo_);  // whatever the last image left, also after an error
+      jpeg_create_decompress(&cinfo_);
+      cinfo_.src = &source_.base;
       source_ = {{bytes.data(), bytes.size(), NoOp, Suspend, Skip, jpeg_resync_to_restart, NoOp}, false};
     });
     lossless_ = header.lossless();

@@ -1,6 +1,17 @@
 #include "plan/plan.h"
 
 namespace fastpre {
+namespace {
+
+// Pillow 13 resizes vertically first where the height shrinks by more than twice as many pixels as
+// the width does (python-pillow/Pillow#9549). The rule was found by experiment, at its borders:
+// tests/test_pass_order.py repeats it against the installed Pillow.
+bool VerticalFirst(const Geometry& g) {
+  return g.resized_height < g.oriented_height &&
+         int64_t{g.oriented_height} - g.resized_height > 2 * (int64_t{g.oriented_width} - g.resized_width);
+}
+
+}  // namespace
 
 Plan ComputePlan(const Header& header, const Spec& spec) {
   Plan p;
@@ -9,7 +20,8 @@ Plan ComputePlan(const Header& header, const Spec& spec) {
   const Geometry& g = p.geometry;
   Taps x = ComputeTaps(spec.filter, g.oriented_width, g.resized_width, g.window_x, g.window_width);
   Taps y = ComputeTaps(spec.filter, g.oriented_height, g.resized_height, g.window_y, g.window_height);
-  p.vertical_first = p.orientation.transpose;
+  const bool vertical_first = spec.pass_order == PassOrder::kAdaptive && VerticalFirst(g);
+  p.vertical_first = p.orientation.transpose != vertical_first;
   p.columns = p.orientation.transpose ? std::move(y) : std::move(x);
   p.rows = p.orientation.transpose ? std::move(x) : std::move(y);
   if (p.orientation.flip_x) p.columns = Reversed(p.columns);

@@ -15,8 +15,8 @@ struct Plan {
   Orientation orientation;
   Rect source;           // stored pixels that the output depends on
   Taps columns, rows;    // in the stored frame, ascending; `start` counts from the image's origin
-  // Pillow resamples the *oriented* image horizontally first, with an 8-bit result in between. In
-  // the stored frame of a transposed image that first pass runs down the columns.
+  // The pass down the columns of the stored frame comes first. Pillow's order is that of the
+  // *oriented* image, so EXIF orientations 5..8 turn it round.
   bool vertical_first = false;
 
   double megapixels = 0;   // of the stored image

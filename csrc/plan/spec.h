@@ -16,6 +16,10 @@ enum class Color : uint8_t { kRGB, kBGR, kL };
 // ToDtype(scale=True) multiplies by float32(1/255); they differ in the last bit for 126 of 256 values.
 enum class Rescale : uint8_t { kDivide, kMultiply };
 
+// Which of the two passes runs first, which matters to the last bit because the result in between
+// has 8 bits. Pillow before 13: always the horizontal one. Since 13: see plan.cpp.
+enum class PassOrder : uint8_t { kHorizontalFirst, kAdaptive };
+
 struct Spec {
   enum class Resize : uint8_t { kNone, kShorterSide, kExact };
   Resize resize = Resize::kShorterSide;
@@ -27,6 +31,7 @@ struct Spec {
   DType dtype = DType::kF32;
   bool normalize = true;
   Rescale rescale = Rescale::kDivide;
+  PassOrder pass_order = PassOrder::kAdaptive;
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f};  // per output channel, in output order
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   bool exif_orientation = false;

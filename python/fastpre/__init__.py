@@ -1,1 +1,50 @@
+"""fastpre: JPEG bytes to a normalized, model-ready tensor in one call.
 
+    import fastpre
+    x = fastpre.decode_resize_normalize(["a.jpg", "b.jpg"])  # float32 (2, 3, 224, 224)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ._core import __version__
+from .errors import (
+    BackendUnavailable,
+    CorruptImage,
+    ImageError,
+    ImageReadError,
+    InternalError,
+    LimitExceeded,
+    UnsupportedImage,
+)
+from .planning import Plan, plan
+from .preprocessor import Preprocessor, decode_resize_normalize
+from .result import ImageResult, Result
+from .spec import Spec
+
+__all__ = [
+    "BackendUnavailable",
+    "CorruptImage",
+    "ImageError",
+    "ImageReadError",
+    "ImageResult",
+    "InternalError",
+    "LimitExceeded",
+    "Plan",
+    "Preprocessor",
+    "Result",
+    "Spec",
+    "UnsupportedImage",
+    "__version__",
+    "decode_resize_normalize",
+    "plan",
+    "transforms",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "transforms":  # imports torch, so not before it is asked for
+        return importlib.import_module(".transforms", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,114 @@
+"""The memory that results are written to: made here, or the caller's own, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from . import _core, _torch
+from .errors import BackendUnavailable
+from .spec import Spec
+
+Shape = tuple[int, int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where a batch goes: its address, its element strides, and the object to give back."""
+
+    value: Any
+    data_ptr: int
+    strides: tuple[int, int, int, int]
+
+
+def check_device(device: Any) -> None:
+    """Accepts the CPU; says what is missing for CUDA.
+
+    Raises:
+        BackendUnavailable: a CUDA device.
+        ValueError: any other device.
+    """
+    kind = str(device).partition(":")[0]
+    if kind == "cuda":
+        raise BackendUnavailable(f"device={str(device)!r}: {_core.build_info()['cuda_missing']}")
+    if kind != "cpu":
+        raise ValueError(f"device must be 'cpu' or 'cuda', got {str(device)!r}")
+
+
+def dense_strides(shape: Shape, memory_format: str) -> tuple[int, int, int, int]:
+    """Element strides of a new (N, C, H, W) block."""
+    _, c, h, w = shape
+    if memory_format == "channels_last":
+        return h * w * c, 1, w * c, c
+    return c * h * w, h * w, w, 1
+
+
+def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
+    """A new torch tensor.
+
+    Raises:
+        BackendUnavailable: `pin_memory` on a machine without CUDA.
+    """
+    torch = _torch.require()
+    if pin_memory and not torch.cuda.is_available():
+        raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
+    tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory)
+    return _of_tensor(tensor)
+
+
+def _of_tensor(tensor: Any) -> Output:
+    return Output(tensor, tensor.data_ptr(), tuple(tensor.stride()))
+
+
+def adopt(out: Any, shape: Shape, spec: Spec) -> Output:
+    """The caller's tensor or NumPy array, after checking that it can be written.
+
+    Raises:
+        TypeError: neither a tensor nor an array.
+        ValueError: wrong shape, dtype or device, read-only, or its elements overlap.
+    """
+    if _torch.is_tensor(out):
+        if out.device.type != "cpu":
+            raise ValueError(f"out is on {out.device}, but device='cpu'")
+        if out.layout is not _torch.require().strided:
+            raise ValueError(f"out must be a strided tensor, got {out.layout}")
+        if out.requires_grad:
+            raise ValueError("out must not require grad")
+        dtype, result = _torch.name_of(out.dtype), _of_tensor(out)
+    elif isinstance(out, np.ndarray):
+        if not out.flags.writeable:
+            raise ValueError("out is read-only")
+        if any(s % out.itemsize for s in out.strides):
+            raise ValueError(f"out has strides {out.strides} that are no multiples of its item size")
+        strides = tuple(s // out.itemsize for s in out.strides)
+        dtype = str(out.dtype)
+        result = Output(out, out.ctypes.data, strides)  # type: ignore[arg-type]
+    else:
+        raise TypeError(f"out must be a torch tensor or a NumPy array, got {type(out).__name__}")
+    if tuple(out.shape) != shape:
+        raise ValueError(f"out has shape {tuple(out.shape)}, but this batch needs {shape}")
+    if dtype != spec.dtype_name:
+        raise ValueError(f"out has dtype {dtype}, but the spec says {spec.dtype_name}")
+    if overlaps(shape, result.strides):
+        raise ValueError(f"out has overlapping elements (strides {result.strides} for shape {shape})")
+    return result
+
+
+def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """True unless each dimension steps over all smaller ones.
+
+    Sufficient for memory that slicing, permuting and flipping can make; an exotic interleaving
+    that happens not to overlap is refused too.
+    """
+    if 0 in shape:
+        return False
+    reach = 0
+    for size, stride in sorted(zip(shape, strides, strict=True), key=lambda p: abs(p[1])):
+        if size == 1:
+            continue
+        if abs(stride) <= reach:
+            return True
+        reach += abs(stride) * (size - 1)
+    return False

@@ -1,0 +1,80 @@
+"""What can go wrong, as types: the image's fault, the caller's, this machine's, or ours.
+
+An `ImageError` is about one image and never costs the rest of its batch; wrong arguments are plain
+`TypeError` and `ValueError`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendUnavailable",
+    "CorruptImage",
+    "ImageError",
+    "ImageReadError",
+    "InternalError",
+    "LimitExceeded",
+    "UnsupportedImage",
+]
+
+
+class ImageError(Exception):
+    """One image could not be turned into a tensor.
+
+    Attributes:
+        reason: what is wrong with it, in words.
+        index: its position in the batch, or None for a call about a single image.
+        name: its path where it came as one, else None.
+    """
+
+    def __init__(self, reason: str = "", index: int | None = None, name: str | None = None) -> None:
+        super().__init__(reason, index, name)
+        self.reason = reason
+        self.index = index
+        self.name = name
+
+    def __str__(self) -> str:
+        where = "" if self.index is None else f"image {self.index}"
+        if self.name is not None:
+            where += f" ({self.name})" if where else self.name
+        return f"{where}: {self.reason}" if where else self.reason
+
+
+class CorruptImage(ImageError):
+    """The stream is broken, truncated, or no JPEG at all. Pillow raises for it too."""
+
+
+class UnsupportedImage(ImageError):
+    """A legal stream that Pillow refuses too (12-bit, 2 components), or that this build cannot decode."""
+
+
+class LimitExceeded(ImageError):
+    """The header asks for more than `max_pixels`, `max_bytes` or the scan limit allow."""
+
+
+class ImageReadError(ImageError, OSError):
+    """The path could not be opened or read."""
+
+    def __str__(self) -> str:
+        return ImageError.__str__(self)
+
+
+class BackendUnavailable(RuntimeError):
+    """The device asked for cannot be used here; the message says what is missing."""
+
+
+class InternalError(RuntimeError):
+    """A bug in fastpre. Please report it with the image."""
+
+
+BY_NAME: dict[str, type[Exception]] = {
+    cls.__name__: cls
+    for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, InternalError)
+}
+
+
+def from_record(error: str, reason: str, index: int, name: str | None) -> Exception:
+    """The exception that a failed record stands for."""
+    cls = BY_NAME[error]
+    if issubclass(cls, ImageError):
+        return cls(reason, index, name)
+    return cls(f"image {index}: {reason}")

@@ -1,0 +1,220 @@
+"""The main job: a batch of JPEGs in, one tensor out."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+from . import _core, _output, _sources, _torch, errors
+from .result import ImageResult, Result
+from .spec import OnError, Spec
+
+__all__ = ["Preprocessor", "decode_resize_normalize"]
+
+
+def _threads(num_threads: int | None) -> int:
+    if num_threads is None:
+        return 1 if _torch.inside_loader_worker() else _core.available_threads()
+    try:
+        number = operator.index(num_threads)
+    except TypeError:
+        raise TypeError(f"num_threads must be an integer or None, got {num_threads!r}") from None
+    if number < 1:
+        raise ValueError(f"num_threads must be at least 1, got {number}")
+    return number
+
+
+def _common_size(spec: Spec, images: list[Any]) -> tuple[int, int]:
+    """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
+    fixed = spec.output_size
+    if fixed is not None:
+        return fixed
+    sizes = _core.sizes(spec.compiled(), images)
+    known = [(i, s) for i, s in enumerate(sizes) if s is not None]
+    if not known:
+        if not images:
+            raise ValueError("an empty batch has no size: set crop, or resize=(height, width)")
+        return (1, 1)  # every image failed; the run proper reports why
+    first_index, first = known[0]
+    for i, size in known:
+        if size != first:
+            msg = (
+                f"outputs differ in size: image {first_index} gives {first[0]}x{first[1]}, image {i} gives "
+                f"{size[0]}x{size[1]} (height x width); set crop, or resize=(height, width)"
+            )
+            raise ValueError(msg)
+    return first  # type: ignore[no-any-return]
+
+
+class Preprocessor:
+    """A `Spec` bound to a device and a thread count; cheap to make, safe to share between threads.
+
+    Args:
+        spec: what to do.
+        device: "cpu"; "cuda" raises `BackendUnavailable` in this build.
+        num_threads: threads for one call, the caller's included. None: the CPUs that this process
+            may use (affinity and cgroup quota), or 1 inside a DataLoader worker.
+        pin_memory: put results into page-locked memory; needs CUDA.
+    """
+
+    def __init__(
+        self,
+        spec: Spec | None = None,
+        device: Any = "cpu",
+        num_threads: int | None = None,
+        *,
+        pin_memory: bool = False,
+    ) -> None:
+        if spec is None:
+            spec = Spec()
+        if not isinstance(spec, Spec):
+            raise TypeError(f"spec must be a fastpre.Spec, got {type(spec).__name__}")
+        _output.check_device(device)
+        if num_threads is not None:
+            _threads(num_threads)
+        self.spec = spec
+        self.device = "cpu"
+        self.num_threads = num_threads
+        self.pin_memory = pin_memory
+
+    def __repr__(self) -> str:
+        return f"Preprocessor({self.spec!r}, device={self.device!r}, num_threads={self.num_threads})"
+
+    def __call__(self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0) -> Any:
+        """The batch's tensor; see `run`."""
+        return self.run(images, out=out, on_error=on_error, fill=fill).tensor
+
+    def run(
+        self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0
+    ) -> Result:
+        """Decodes, resizes, crops and normalizes a batch.
+
+        Args:
+            images: bytes-like objects, 1-D uint8 arrays or tensors, or paths; used without a copy
+                where they are contiguous. They must not change during the call.
+            out: where to write: an (N, C, H, W) torch tensor or NumPy array of the spec's dtype,
+                any strides without overlap. Given back as `Result.tensor`.
+            on_error: what to do with an image that cannot be decoded, once the rest of the batch is
+                done: "raise" its `ImageError` (the first one's), "fill" its slot with `fill`, or
+                "skip" its slot (later images move up; with `out`, a view of its first rows).
+            fill: the value of a failed image's slot, in the output's scale.
+
+        Returns:
+            Result: `.tensor` of shape (N, C, H, W) and one record per image.
+
+        Raises:
+            ImageError: with on_error="raise"; `.index` and `.reason` say which image and why.
+            TypeError, ValueError: wrong arguments, or outputs of different sizes (no crop).
+            BackendUnavailable: pin_memory without CUDA.
+        """
+        items = _sources.sources(images)
+        size = self._check(items, on_error)
+        shape = (len(items), self.spec.channels, *size)
+        memory = (
+            _output.allocate(shape, self.spec, self.pin_memory)
+            if out is None
+            else _output.adopt(out, shape, self.spec)
+        )
+        records = self._execute(items, memory, size, fill)
+        results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
+        self._raise_first(results, on_error)
+        kept = [r.index for r in results if r.ok or on_error == "fill"]
+        tensor = memory.value
+        if len(kept) < len(results):
+            tensor = _move_up(tensor, kept) if out is not None else tensor[kept]
+        return Result(tensor, results, kept)
+
+    def dlpack(self, images: Iterable[Any], *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
+        """The same without torch: an object with `__dlpack__`, for `numpy.from_dlpack`, JAX and others.
+
+        on_error="skip" is not available here; everything else is as in `run`.
+        """
+        if on_error == "skip":
+            raise ValueError("dlpack() cannot skip images; use on_error='fill'")
+        items = _sources.sources(images)
+        size = self._check(items, on_error)
+        shape = (len(items), self.spec.channels, *size)
+        strides = _output.dense_strides(shape, _torch.name_of(self.spec.memory_format))
+        tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
+        records = self._execute(items, _output.Output(tensor, tensor.data_ptr, strides), size, fill)
+        results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
+        self._raise_first(results, on_error)
+        return tensor
+
+    def _check(self, items: list[Any], on_error: str) -> tuple[int, int]:
+        if on_error not in ("raise", "fill", "skip"):
+            raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
+        return _common_size(self.spec, items)
+
+    def _execute(
+        self, items: list[Any], memory: _output.Output, size: tuple[int, int], fill: float
+    ) -> list[_core.Record]:
+        threads = _threads(self.num_threads)
+        return _core.run(self.spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, float(fill))
+
+    @staticmethod
+    def _raise_first(results: list[ImageResult], on_error: str) -> None:
+        for r in results:
+            error = r.error
+            if error is not None and (on_error == "raise" or not isinstance(error, errors.ImageError)):
+                raise error
+
+
+def _move_up(out: Any, kept: list[int]) -> Any:
+    for row, index in enumerate(kept):
+        if row != index:
+            out[row] = out[index]
+    return out[: len(kept)]
+
+
+def decode_resize_normalize(
+    images: Iterable[Any],
+    *,
+    resize: Any = 256,
+    crop: Any = 224,
+    interpolation: str = "bilinear",
+    mean: Any = "imagenet",
+    std: Any = "imagenet",
+    dtype: Any = "float32",
+    memory_format: Any = "contiguous_format",
+    color: str = "RGB",
+    exif_orientation: bool = False,
+    fidelity: str = "exact",
+    device: Any = "cpu",
+    pin_memory: bool = False,
+    out: Any = None,
+    on_error: OnError = "raise",
+    fill: float = 0.0,
+    max_pixels: int = Spec.max_pixels,
+    max_bytes: int = Spec.max_bytes,
+    num_threads: int | None = None,
+) -> Any:
+    """JPEG images to a normalized tensor in one call: decode, resize, crop, normalize, fused.
+
+    By default a float32 tensor (N, 3, 224, 224) on the CPU, normalized with ImageNet's mean and
+    standard deviation, equal to the last bit to torchvision's
+    `Compose([Resize(256), CenterCrop(224), ToTensor(), Normalize(mean, std)])` on
+    `PIL.Image.open(f).convert("RGB")`.
+
+    Args and errors: as `Spec`, `Preprocessor` and `Preprocessor.run`, which this combines.
+
+    Returns:
+        torch.Tensor: (N, C, H, W), or `out`.
+    """
+    spec = Spec(
+        resize=resize,
+        crop=crop,
+        interpolation=interpolation,
+        mean=mean,
+        std=std,
+        dtype=dtype,
+        memory_format=memory_format,
+        color=color,
+        exif_orientation=exif_orientation,
+        fidelity=fidelity,
+        max_pixels=max_pixels,
+        max_bytes=max_bytes,
+    )
+    pre = Preprocessor(spec, device, num_threads, pin_memory=pin_memory)
+    return pre(images, out=out, on_error=on_error, fill=fill)

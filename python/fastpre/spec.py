@@ -1,0 +1,264 @@
+"""What to do with every image of a batch: sizes, filter, normalization, layout, limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+from . import _core, _torch
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Spec"]
+
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+INTERPOLATIONS: Final = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+COLORS: Final = ("RGB", "BGR", "L")
+FIDELITIES: Final = ("exact", "fast")
+RESCALES: Final = ("divide", "multiply")
+PASS_ORDERS: Final = ("auto", "horizontal_first", "adaptive")
+
+# Twice PIL.Image.MAX_IMAGE_PIXELS: where Pillow itself refuses with DecompressionBombError.
+DEFAULT_MAX_PIXELS: Final = 178_956_970
+DEFAULT_MAX_BYTES: Final = 256 << 20
+
+Size = int | tuple[int, int]
+
+
+def _one_of(name: str, value: object, allowed: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    return value
+
+
+def _whole(name: str, value: object, least: int = 1) -> int:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    if number >= 1 << 31 and name not in ("max_pixels", "max_bytes"):
+        raise ValueError(f"{name} must be below 2**31, got {number}")
+    return number
+
+
+def _size(name: str, value: object) -> Size | None:
+    if value is None:
+        return None
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        if len(value) == 1:
+            return _whole(name, value[0])
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an int, (height, width) or None, got {value!r}")
+        return _whole(f"{name} height", value[0]), _whole(f"{name} width", value[1])
+    return _whole(name, value)
+
+
+def _per_channel(name: str, value: object, channels: int) -> tuple[float, ...]:
+    if isinstance(value, numbers.Real):
+        values: tuple[Any, ...] = (value,) * channels
+    elif isinstance(value, str):
+        raise TypeError(f"{name} must be one number per channel, a number, 'imagenet' or None, got {value!r}")
+    else:
+        try:
+            values = tuple(value)  # type: ignore[arg-type]
+        except TypeError:
+            raise TypeError(f"{name} must be one number per channel, got {value!r}") from None
+    if len(values) != channels:
+        raise ValueError(f"{name} must have {channels} values, one per output channel, got {len(values)}")
+    result = tuple(float(v) for v in values)
+    if not all(math.isfinite(v) for v in result):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return result
+
+
+@functools.cache
+def _installed_pass_order() -> str:
+    """What the installed Pillow does; reading its version imports nothing else of it."""
+    try:
+        from PIL import __version__
+    except ImportError:
+        return "adaptive"
+    major = __version__.partition(".")[0]
+    return "horizontal_first" if major.isdigit() and int(major) < 13 else "adaptive"
+
+
+def _imagenet(values: tuple[float, float, float], color: str) -> tuple[float, ...]:
+    if color == "L":
+        return (round(sum(values) / 3, 3),)
+    return values[::-1] if color == "BGR" else values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """The static part of a preprocessing call: validated, hashable, and equal by value.
+
+    The result equals, to the last bit of the float32,
+    `Compose([Resize(resize, interpolation), CenterCrop(crop), ToTensor(), Normalize(mean, std)])`
+    of torchvision on `PIL.Image.open(f).convert("RGB")`, with `fidelity="exact"`.
+
+    Args:
+        resize: int: the shorter side, in pixels, the other in proportion (torchvision's `Resize(int)`);
+            (height, width): exactly that; None: no resizing.
+        crop: int: a square; (height, width): that; None: no crop. Centred; an image smaller than
+            the crop is padded with zeros before normalizing, as `CenterCrop` does.
+        interpolation: Pillow's filters, antialiased: nearest, box, bilinear, hamming, bicubic, lanczos.
+        mean, std: one number per output channel, in the output's channel order, on the [0, 1] scale; a
+            single number stands for all. "imagenet": ImageNet's, in the order of `color` (for "L": 0.449
+            and 0.226, their averages). None (both): values stay in [0, 1].
+        dtype: float32, float16, bfloat16 (rounded to nearest even from the float32 result) or
+            uint8 (no normalization: the pixels after the crop). torch.dtype or its name.
+        memory_format: torch.contiguous_format or torch.channels_last, or its name; shape is
+            (N, C, H, W) either way.
+        color: "RGB", "BGR", or "L" (converted before resizing, as `Image.convert("L")`).
+        exif_orientation: True: as `PIL.ImageOps.exif_transpose` before everything else.
+        fidelity: "exact" or "fast". "fast" does not look at the stream below the last row that it
+            needs, so a truncated tail goes unnoticed; pixels are the same so far.
+        max_pixels: of one image's header, and of one output; over it is `LimitExceeded`.
+        max_bytes: of one compressed image.
+        max_size: bound of the longer side for an int `resize`, as in torchvision's `Resize`.
+        rescale: "divide" (x / 255, torchvision's ToTensor and v1) or "multiply" (x * float32(1 / 255),
+            torchvision's v2 `ToDtype(scale=True)`); they differ in the last bit for some pixel values.
+        pass_order: which resampling pass runs first, which shows in the last bit of tall images:
+            "horizontal_first" (Pillow before 13), "adaptive" (since 13), or "auto": as the Pillow that is
+            installed, "adaptive" without one.
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range; the message names it.
+    """
+
+    resize: Size | None = 256
+    crop: Size | None = 224
+    interpolation: str = "bilinear"
+    mean: Any = "imagenet"
+    std: Any = "imagenet"
+    dtype: Any = "float32"
+    memory_format: Any = "contiguous_format"
+    color: str = "RGB"
+    exif_orientation: bool = False
+    fidelity: str = "exact"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_bytes: int = DEFAULT_MAX_BYTES
+    max_size: int | None = None
+    rescale: str = "divide"
+    pass_order: str = "auto"
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        put("resize", _size("resize", self.resize))
+        put("crop", _size("crop", self.crop))
+        _one_of("interpolation", self.interpolation, INTERPOLATIONS)
+        _one_of("color", self.color, COLORS)
+        _one_of("fidelity", self.fidelity, FIDELITIES)
+        _one_of("rescale", self.rescale, RESCALES)
+        _one_of("pass_order", self.pass_order, PASS_ORDERS)
+        if self.pass_order == "auto":
+            put("pass_order", _installed_pass_order())
+        dtype = _one_of("dtype", _torch.name_of(self.dtype), _torch.DTYPES)
+        layout = _one_of("memory_format", _torch.name_of(self.memory_format), _torch.MEMORY_FORMATS)
+        put("dtype", _torch.as_attribute(dtype))
+        put("memory_format", _torch.as_attribute(layout))
+        if not isinstance(self.exif_orientation, bool):
+            raise TypeError(f"exif_orientation must be True or False, got {self.exif_orientation!r}")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std go together: both numbers, or both None")
+        for name, imagenet in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            value = getattr(self, name)
+            if value is not None:
+                is_default = isinstance(value, str) and value == "imagenet"
+                put(name, _imagenet(imagenet, self.color) if is_default else _per_channel(name, value, self.channels))
+        if self.std is not None and any(v == 0 for v in self.std):
+            raise ValueError(f"std must not be 0, got {self.std}")
+        put("max_pixels", min(_whole("max_pixels", self.max_pixels), 1 << 62))
+        put("max_bytes", min(_whole("max_bytes", self.max_bytes), 1 << 62))
+        if self.max_size is not None:
+            put("max_size", _whole("max_size", self.max_size))
+            if not isinstance(self.resize, int):
+                raise ValueError("max_size needs resize to be an int (the shorter side)")
+            if self.max_size <= self.resize:
+                raise ValueError(f"max_size must be greater than resize={self.resize}, got {self.max_size}")
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("dtype", "memory_format"):
+                value = _torch.name_of(value)
+            default = _installed_pass_order() if field.name == "pass_order" else field.default
+            if field.name in ("resize", "crop", "interpolation", "mean", "std") or value != default:
+                shown.append(f"{field.name}={value!r}")
+        return f"Spec({', '.join(shown)})"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the output: 1 for color="L", else 3."""
+        return 1 if self.color == "L" else 3
+
+    @property
+    def dtype_name(self) -> str:
+        """`dtype` as a string, with or without torch."""
+        return _torch.name_of(self.dtype)
+
+    @property
+    def output_size(self) -> tuple[int, int] | None:
+        """(height, width) of every output, or None if it depends on the image."""
+        if self.crop is not None:
+            return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
+        return self.resize if isinstance(self.resize, tuple) else None
+
+    def compiled(self) -> _core.CompiledSpec:
+        """The core's form of this Spec; made once per distinct value."""
+        return _compile(self)
+
+    def replace(self, **changes: Any) -> Spec:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    @staticmethod
+    def from_torchvision(transform: object) -> Spec:
+        """The Spec of a torchvision transform: a weights' preset or a `Compose`, v1 or v2.
+
+        Raises:
+            ValueError: the transform holds something that cannot be expressed, named.
+            TypeError: it is no torchvision transform.
+        """
+        from .interop.torchvision import spec_from_torchvision
+
+        return spec_from_torchvision(transform)
+
+
+@functools.lru_cache(maxsize=256)
+def _compile(spec: Spec) -> _core.CompiledSpec:
+    crop: tuple[int, int] | None = (spec.crop, spec.crop) if isinstance(spec.crop, int) else spec.crop
+    normalize = spec.mean is not None and spec.dtype_name != "uint8"
+    return _core.CompiledSpec(
+        shorter_side=spec.resize if isinstance(spec.resize, int) else None,
+        exact_size=spec.resize if isinstance(spec.resize, tuple) else None,
+        max_size=spec.max_size,
+        crop=crop,
+        interpolation=spec.interpolation,
+        mean_std=(spec.mean, spec.std) if normalize else None,
+        dtype=spec.dtype_name,
+        color=spec.color,
+        rescale=spec.rescale,
+        pass_order=spec.pass_order,
+        exif_orientation=spec.exif_orientation,
+        fidelity=spec.fidelity,
+        max_pixels=spec.max_pixels,
+        max_bytes=spec.max_bytes,
+    )
+
+
+OnError = Literal["raise", "fill", "skip"]
