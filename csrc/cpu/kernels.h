@@ -31,8 +31,11 @@ inline constexpr int kPairShift = 11;
 // entry per output row.
 struct PackedTaps {
   const Taps* taps = nullptr;
-  int lanes = 1;                // 128-bit blocks per vector
   int groups = 0;
+  // Horizontal, kernels with `can_permute`: the first taps of each vector's pixels lie so close
+  // together that one load and one byte permutation (64 indices a vector) replace a load per pixel.
+  bool permuted = false;
+  Buffer permutation;
   std::vector<int32_t> offset;  // byte offset of each output pixel's first tap, 4 * lanes per group
   std::vector<int32_t> quads;   // quads of taps, per group (horizontal) or per row (vertical)
   std::vector<size_t> at;       // where a group's (row's) weights begin in `weights`, in bytes
@@ -47,8 +50,11 @@ struct KernelTable {
   int lanes;             // 128-bit blocks per vector
   WeightSplit split;
 
-  // out[i] = resampled pixel i for i < taps.count, from `row`, whose byte 0 is column `origin`.
-  void (*horizontal)(const uint8_t* row, const PackedTaps& taps, uint8_t* out);
+  bool can_permute;      // has a byte permutation across the whole vector
+
+  // out[r][i] = resampled pixel i for i < taps.count, from rows[r], whose byte 0 is column `origin`,
+  // for r < count <= kRowsAtOnce: rows share the loads of the weights.
+  void (*horizontal)(const uint8_t* const* rows, int count, const PackedTaps& taps, uint8_t* const* out);
   // out[b] for b < bytes, from rows[k], k < 4 * taps.quads[index]; rows past the taps have weight 0.
   void (*vertical)(const uint8_t* const* rows, const PackedTaps& taps, int index, int bytes, uint8_t* out);
   // `count` pixels normalized into planes[c], c < 3. Dense along x.
@@ -62,6 +68,7 @@ struct KernelTable {
   void (*luma)(uint8_t* row, int count);
 };
 
+inline constexpr int kRowsAtOnce = 2;
 inline constexpr size_t kRowSlack = 256;  // bytes; one super-group of the widest kernel
 
 // Best first. Forced by the environment variable FASTPRE_TARGET=<name> or SetTarget.

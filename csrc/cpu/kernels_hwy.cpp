@@ -92,10 +92,11 @@ HWY_INLINE V32 MultiplyPairs(V16 a, V16 b) {
 
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
 constexpr WeightSplit kSplit = WeightSplit::kDigits;
-// Highway checks for VNNI at run time before it picks this target, but old releases do not pass it
-// to the compiler.
+constexpr bool kCanPermute = true;
+// Highway checks for VNNI and VBMI at run time before it picks this target, but old releases do not
+// pass them to the compiler.
 #if HWY_COMPILER_GCC_ACTUAL
-HWY_PUSH_ATTRIBUTES("avx512vnni")
+HWY_PUSH_ATTRIBUTES("avx512vnni,avx512vbmi")
 #endif
 
 // Lane i: sum + p[4i] * w[4i] + ... + p[4i + 3] * w[4i + 3], pixels unsigned, weights signed.
@@ -105,6 +106,16 @@ HWY_INLINE V32 DotQuads(V32 sum, V8 pixels, V8 weights) {
   return sum;
 #else
   return V32{_mm512_dpbusd_epi32(sum.raw, pixels.raw, weights.raw)};
+#endif
+}
+
+// Byte i of the result: bytes[index[i]], over the whole vector (VBMI, which the target implies).
+HWY_INLINE V8 PermuteBytes(V8 bytes, V8 index) {
+#if HWY_COMPILER_CLANG
+  __asm__("vpermb %1, %2, %0" : "=v"(bytes.raw) : "v"(bytes.raw), "v"(index.raw));
+  return bytes;
+#else
+  return V8{_mm512_permutexvar_epi8(index.raw, bytes.raw)};
 #endif
 }
 
@@ -126,25 +137,57 @@ struct Sum {
   }
 };
 
-void Horizontal(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
+// One vector of four output pixels' sums from rows[r] + offset, kRows of them sharing the weights.
+// kPermuted: the pixels' taps come from one load; else from a load each.
+template <int kRows, bool kPermuted>
+HWY_INLINE void FourPixels(const uint8_t* const* rows, const int32_t* offset, V8 shuffle, int quads, const uint8_t* w,
+                           V32* total) {
+  const D8 d8;
+  Sum sum[kRows];
+  for (int q = 0; q < quads; ++q, w += 3 * kVectorBytes) {
+    const V8 w0 = hn::Load(d8, w), w1 = hn::Load(d8, w + kVectorBytes), w2 = hn::Load(d8, w + 2 * kVectorBytes);
+    for (int r = 0; r < kRows; ++r) {
+      const uint8_t* at = rows[r] + q * kQuad * kPixelBytes;
+      const V8 pixels = kPermuted ? PermuteBytes(hn::LoadU(d8, at + offset[0]), shuffle)
+                                  : hn::TableLookupBytes(LoadBlocks(at, offset), shuffle);
+      sum[r].Add(pixels, w0, w1, w2);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) total[r] = sum[r].Total();
+}
+
+template <int kRows, bool kPermuted>
+HWY_INLINE void HorizontalRows(const uint8_t* const* rows, const PackedTaps& packed, uint8_t* const* out) {
   const D8 d8;
   // Four RGBX pixels -> four taps of R, of G, of B, of X.
   alignas(16) static constexpr uint8_t kByChannel[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+  // Packing leaves block b with pixels b, 4 + b, 8 + b, 12 + b of the group.
+  alignas(64) static constexpr int32_t kRestore[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
   const V8 by_channel = hn::LoadDup128(d8, kByChannel);
+  const __m512i restore = _mm512_load_si512(kRestore);
   const uint8_t* w = packed.weights.data();
+  const uint8_t* permutation = packed.permutation.data();
   const int32_t* offset = packed.offset.data();
-  for (int g = 0; g < packed.groups; ++g, offset += 4 * kLanes, out += kVectorBytes) {
-    V32 total[4];
-    for (int v = 0; v < 4; ++v) {
-      Sum sum;
-      const uint8_t* at = row;
-      for (int q = packed.quads[g]; q > 0; --q, at += kQuad * kPixelBytes, w += 3 * kVectorBytes) {
-        const V8 pixels = hn::TableLookupBytes(LoadBlocks(at, offset + v), by_channel);
-        sum.Add(pixels, hn::Load(d8, w), hn::Load(d8, w + kVectorBytes), hn::Load(d8, w + 2 * kVectorBytes));
-      }
-      total[v] = sum.Total();
+  for (int g = 0; g < packed.groups; ++g, offset += 4 * kLanes) {
+    const int quads = packed.quads[g];
+    V32 total[4][kRows];
+    for (int v = 0; v < 4; ++v, w += 3 * kVectorBytes * quads) {
+      const V8 shuffle = kPermuted ? hn::Load(d8, permutation + (g * 4 + v) * kVectorBytes) : by_channel;
+      FourPixels<kRows, kPermuted>(rows, offset + v, shuffle, quads, w, total[v]);
     }
-    hn::StoreU(PackToBytes(total[0], total[1], total[2], total[3]), d8, out);
+    for (int r = 0; r < kRows; ++r) {
+      V8 pixels = PackToBytes(total[0][r], total[1][r], total[2][r], total[3][r]);
+      if (kPermuted) pixels = V8{_mm512_permutexvar_epi32(restore, pixels.raw)};
+      hn::StoreU(pixels, d8, out[r] + g * kVectorBytes);
+    }
+  }
+}
+
+void Horizontal(const uint8_t* const* rows, int count, const PackedTaps& packed, uint8_t* const* out) {
+  if (count == 2) {
+    packed.permuted ? HorizontalRows<2, true>(rows, packed, out) : HorizontalRows<2, false>(rows, packed, out);
+  } else {
+    packed.permuted ? HorizontalRows<1, true>(rows, packed, out) : HorizontalRows<1, false>(rows, packed, out);
   }
 }
 
@@ -179,6 +222,7 @@ HWY_POP_ATTRIBUTES
 
 #else
 constexpr WeightSplit kSplit = WeightSplit::kPairs;
+constexpr bool kCanPermute = false;
 
 struct Sum {
   V32 high, low;
@@ -197,7 +241,7 @@ struct Sum {
 
 HWY_INLINE V16 LoadWords(const uint8_t* p) { return hn::BitCast(D16(), hn::Load(D8(), p)); }
 
-void Horizontal(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
+void HorizontalRow(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
   const D8 d8;
   const D16 d16;
   // Four RGBX pixels -> taps 0 and 1 (2 and 3) of each channel as int16 pairs; 0x80 gives a zero byte.
@@ -222,6 +266,11 @@ void Horizontal(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
     }
     hn::StoreU(PackToBytes(total[0], total[1], total[2], total[3]), d8, out);
   }
+}
+
+// Rows one by one: with half the registers there is no room to share the weights.
+void Horizontal(const uint8_t* const* rows, int count, const PackedTaps& packed, uint8_t* const* out) {
+  for (int r = 0; r < count; ++r) HorizontalRow(rows[r], packed, out[r]);
 }
 
 void Vertical(const uint8_t* const* rows, const PackedTaps& packed, int index, int bytes, uint8_t* out) {
@@ -370,7 +419,8 @@ void Luma(uint8_t* row, int count) {
 }
 
 constexpr KernelTable kTable = {
-    nullptr, HWY_TARGET, kLanes, kSplit, Horizontal, Vertical, PlanarF32, PackedF32, PlanarU8, PlanarU16, Luma};
+    nullptr,  HWY_TARGET, kLanes,    kSplit,   kCanPermute, Horizontal,
+    Vertical, PlanarF32,  PackedF32, PlanarU8, PlanarU16,   Luma};
 
 // Not a static initializer: nothing compiled for this target may run before the CPU is known to have it.
 KernelTable Table() {

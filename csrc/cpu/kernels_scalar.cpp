@@ -11,7 +11,7 @@ uint8_t Clip8(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kTapB
 // Sums wrap modulo 2^32, like the vector bodies' partial sums; a legal sum fits in 32 bits.
 constexpr uint32_t kHalf = 1u << (kTapBits - 1);
 
-void Horizontal(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
+void HorizontalRow(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
   const Taps& taps = *packed.taps;
   for (int i = 0; i < taps.count; ++i) {
     const int32_t* w = taps.weight.data() + static_cast<size_t>(i) * taps.stride;
@@ -27,6 +27,10 @@ void Horizontal(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
     out[4 * i + 2] = Clip8(static_cast<int32_t>(b));
     out[4 * i + 3] = 255;
   }
+}
+
+void Horizontal(const uint8_t* const* rows, int count, const PackedTaps& packed, uint8_t* const* out) {
+  for (int r = 0; r < count; ++r) HorizontalRow(rows[r], packed, out[r]);
 }
 
 void Vertical(const uint8_t* const* rows, const PackedTaps& packed, int index, int bytes, uint8_t* out) {
@@ -68,8 +72,8 @@ void Luma(uint8_t* row, int count) {
   }
 }
 
-constexpr KernelTable kScalar = {"SCALAR",  0,         1,         WeightSplit::kNone, Horizontal, Vertical,
-                                 PlanarF32, PackedF32, PlanarU8, PlanarU16,          Luma};
+constexpr KernelTable kScalar = {"SCALAR",   0,        1,         WeightSplit::kNone, false,      Horizontal,
+                                 Vertical,   PlanarF32, PackedF32, PlanarU8,           PlanarU16, Luma};
 
 }  // namespace
 

@@ -16,6 +16,9 @@ namespace {
 // the clock (about 25 ns) is paid per block and not per row.
 constexpr size_t kBlockBytes = size_t{128} << 10;
 constexpr int kMaxBlockRows = 16;
+// libjpeg-turbo's colour conversion writes 32-byte aligned rows with non-temporal stores, past the
+// caches: reading such rows back cost 0.09 ms of a 0.2 MP image's 0.12 ms of horizontal resampling.
+constexpr size_t kMisalignment = 16;
 // Scratch that one image left behind and that is worth keeping for the next.
 constexpr size_t kKeepBytes = size_t{8} << 20;
 
@@ -190,9 +193,9 @@ void Worker::Stream(const Plan& plan, const Spec& spec, const Affine& affine, co
   const size_t line_stride = RoundUp(narrow_bytes + kRowSlack, 64);
   uint8_t* lines = narrow_.Reserve(kMaxBlockRows * line_stride);
   uint8_t* tall = row_out_.Reserve(source_bytes + columns_.overread_pixels * kPixelBytes + kRowSlack);
-  uint8_t* rows = rows_.Reserve(block * row_stride);
-  const int longest = std::max(plan.rows.longest(), 1);
-  Ring ring(&ring_, longest, plan.vertical_first ? source_bytes + columns_.overread_pixels * kPixelBytes : narrow_bytes);
+  uint8_t* rows = rows_.Reserve(block * row_stride + kMisalignment) + kMisalignment;
+  const int kept = std::max(plan.rows.longest(), 1) + kRowsAtOnce - 1;
+  Ring ring(&ring_, kept, plan.vertical_first ? source_bytes + columns_.overread_pixels * kPixelBytes : narrow_bytes);
   Descent descent(lines_, &ring);
   clock.Charge(kStageResample);
 
@@ -209,19 +212,23 @@ void Worker::Stream(const Plan& plan, const Spec& spec, const Affine& affine, co
     const int count = std::min(block, plan.source.y1 - y);
     source.Read(count, rows, row_stride);
     clock.Charge(kStageDecode);
-    for (int k = 0; k < count; ++k) {
-      uint8_t* pixels = rows + k * row_stride + left;
-      if (spec.color == Color::kL) kernels.luma(pixels, plan.source.width());
-      if (plan.vertical_first) {
-        std::memcpy(ring.row(y + k), pixels, source_bytes);
-      } else {
-        kernels.horizontal(pixels, columns_, ring.row(y + k));
+    for (int k = 0; k < count; k += kRowsAtOnce) {
+      const int taken = std::min(kRowsAtOnce, count - k);
+      const uint8_t* from[kRowsAtOnce];
+      uint8_t* to[kRowsAtOnce];
+      for (int r = 0; r < taken; ++r) {
+        uint8_t* pixels = rows + (k + r) * row_stride + left;
+        if (spec.color == Color::kL) kernels.luma(pixels, plan.source.width());
+        from[r] = pixels;
+        to[r] = ring.row(y + k + r);
+        if (plan.vertical_first) std::memcpy(to[r], from[r], source_bytes);
       }
-      descent.Arrived(y + k, [&](int j, const uint8_t* const* taps) {
+      if (!plan.vertical_first) kernels.horizontal(from, taken, columns_, to);
+      descent.Arrived(y + k + taken - 1, [&](int j, const uint8_t* const* taps) {
         uint8_t* line = lines + pending_count * line_stride;
         if (plan.vertical_first) {
           kernels.vertical(taps, lines_, j, source_bytes, tall);
-          kernels.horizontal(tall, columns_, line);
+          kernels.horizontal(&tall, 1, columns_, &line);
         } else {
           kernels.vertical(taps, lines_, j, narrow_bytes, line);
         }

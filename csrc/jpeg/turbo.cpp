@@ -162,7 +162,7 @@ class TurboSource final : public RowSource {
     const int x1 = source.x1 + kMargin < width_ ? source.x1 + kMargin : width_;
     const int mcu = cinfo_.max_h_samp_factor * DCTSIZE;
     JDIMENSION offset = 0;
-    if (x1 - x0 + 2 * mcu < width_ && !lossless_) {
+    if (x1 - x0 + 2 * mcu < width_ && CutsAreExact()) {
       offset = static_cast<JDIMENSION>(x0);
       JDIMENSION width = static_cast<JDIMENSION>(x1 - x0);
       Guard([&] { jpeg_crop_scanline(&cinfo_, &offset, &width); });
@@ -170,6 +170,20 @@ class TurboSource final : public RowSource {
       row_bytes_ = static_cast<size_t>(width_) * 4;
     }
     left_bytes_ = (source.x0 - static_cast<size_t>(offset)) * 4;
+  }
+
+  // Lossless streams predict from pixel to pixel, so the library cannot cut them. Progressive ones
+  // whose last scans are missing are smoothed across blocks, which a cut would change.
+  bool CutsAreExact() const {
+    if (lossless_) return false;
+    if (!cinfo_.progressive_mode || !cinfo_.coef_bits) return true;
+    constexpr int kSmoothedCoefficients = 10;  // DC and the nine AC that jdcoefct.c may estimate
+    for (int c = 0; c < cinfo_.num_components; ++c) {
+      for (int k = 0; k < kSmoothedCoefficients; ++k) {
+        if (cinfo_.coef_bits[c][k] != 0) return false;
+      }
+    }
+    return true;
   }
 
   int ReadSome(JSAMPARRAY rows, int count) {
@@ -184,7 +198,7 @@ class TurboSource final : public RowSource {
   void SkipTo(int y0) {
     const int mcu = cinfo_.max_v_samp_factor * DCTSIZE;
     const int whole = y0 / mcu - 1;
-    if (whole > 0 && !lossless_) {
+    if (whole > 0 && CutsAreExact()) {
       JDIMENSION skipped = 0;
       Guard([&] { skipped = jpeg_skip_scanlines(&cinfo_, static_cast<JDIMENSION>(whole * mcu)); });
       if (source_.starved || static_cast<int>(skipped) < whole * mcu) ThrowTruncated();

@@ -63,10 +63,11 @@ Taps Copies(int in_size, int count) {
   Taps t;
   t.in_size = in_size;
   t.count = count;
-  t.stride = 1;
+  t.stride = Taps::kStrideStep;
   t.start.resize(count);
   t.length.assign(count, 1);
-  t.weight.assign(count, kOne);
+  t.weight.assign(static_cast<size_t>(count) * t.stride, 0);
+  for (int i = 0; i < count; ++i) t.weight[static_cast<size_t>(i) * t.stride] = kOne;
   return t;
 }
 
@@ -102,7 +103,8 @@ Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count)
   Taps t;
   t.in_size = in_size;
   t.count = count;
-  t.stride = std::min(static_cast<int>(std::ceil(support)) * 2 + 1, in_size);
+  const int most = std::min(static_cast<int>(std::ceil(support)) * 2 + 1, in_size);
+  t.stride = (most + Taps::kStrideStep - 1) / Taps::kStrideStep * Taps::kStrideStep;
   t.start.resize(count);
   t.length.resize(count);
   t.weight.assign(static_cast<size_t>(count) * t.stride, 0);
@@ -163,11 +165,6 @@ int Taps::last() const {
 }
 
 int Taps::longest() const { return length.empty() ? 0 : *std::max_element(length.begin(), length.end()); }
-
-bool Taps::identity() const {
-  return std::all_of(length.begin(), length.end(), [](int n) { return n == 1; }) &&
-         std::all_of(weight.begin(), weight.end(), [](int32_t w) { return w == kOne; });
-}
 
 double ExpectedTaps(Filter filter, int in_size, int out_size) {
   if (in_size == out_size || filter == Filter::kNearest) return 1.0;
