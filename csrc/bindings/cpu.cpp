@@ -86,6 +86,41 @@ std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, ui
   return records;
 }
 
+// One image that is already decoded: a (height, width, channels) uint8 buffer, any strides.
+Record RunPixels(const CompiledSpec& spec, const py::buffer& pixels, uintptr_t data, std::pair<int, int> size,
+                 std::array<ptrdiff_t, 3> strides) {
+  const py::buffer_info info = pixels.request();
+  if (info.ndim != 3 || info.itemsize != 1 || (info.shape[2] != 3 && info.shape[2] != 1)) {
+    throw py::value_error("pixels must be a uint8 array of shape (height, width, 3 or 1)");
+  }
+  PixelView view;
+  view.data = static_cast<const uint8_t*>(info.ptr);
+  view.height = static_cast<int>(info.shape[0]);
+  view.width = static_cast<int>(info.shape[1]);
+  view.channels = static_cast<int>(info.shape[2]);
+  view.stride_y = info.strides[0];
+  view.stride_x = info.strides[1];
+  view.stride_c = info.strides[2];
+  OutputView out{reinterpret_cast<void*>(data), spec.spec.dtype, spec.spec.channels(), size.first, size.second,
+                 strides[0], strides[1], strides[2]};
+  Record record;
+  {
+    // Safe: `info` holds the pixels, the caller's frame the output.
+    py::gil_scoped_release nogil;
+    ParallelFor(1, 1, [&](size_t, Worker& worker) { worker.RunPixels(view, spec.spec, spec.affine, out, &record); });
+  }
+  return record;
+}
+
+// The output's (height, width) for an image of a given size.
+std::pair<int, int> SizeFor(const CompiledSpec& spec, int height, int width) {
+  Header header;
+  header.height = height;
+  header.width = width;
+  const Geometry g = ComputeGeometry(header, spec.spec);
+  return {g.out_height, g.out_width};
+}
+
 // Output (height, width) of each image, or a failed record's error; needs headers only.
 py::list Sizes(const CompiledSpec& spec, const py::sequence& images) {
   const Sources sources(images);
@@ -125,6 +160,9 @@ void register_cpu(py::module_& m) {
       });
   m.def("run", &Run, py::arg("spec"), py::arg("images"), py::arg("data"), py::arg("size"), py::arg("strides"),
         py::arg("threads"), py::arg("fill"));
+  m.def("run_pixels", &RunPixels, py::arg("spec"), py::arg("pixels"), py::arg("data"), py::arg("size"),
+        py::arg("strides"));
+  m.def("size_for", &SizeFor, py::arg("spec"), py::arg("height"), py::arg("width"));
   m.def("sizes", &Sizes, py::arg("spec"), py::arg("images"));
   m.def("available_threads", &AvailableThreads);
   m.def("pool_size", &PoolSize);

@@ -119,9 +119,11 @@ void FillSlot(const OutputView& out, float value) {
 
 Worker::Worker() : turbo_(MakeTurboSource()) {}
 
-void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+// Failures go into the record, and big scratch memory goes back.
+template <class Body>
+void Worker::Guarded(Record* record, Body body) {
   try {
-    Process(bytes, spec, affine, out, record);
+    body();
     record->ok = true;
   } catch (const Error& e) {
     record->error_kind = e.kind();
@@ -136,46 +138,65 @@ void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const Outp
   Trim();
 }
 
+void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+  Guarded(record, [&] {
+    StageClock clock(record);
+    const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
+    clock.Charge(kStageHeader);
+    Process(*turbo_, bytes, header, spec, affine, out, record);
+  });
+}
+
+void Worker::RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out,
+                       Record* record) {
+  Guarded(record, [&] {
+    Header header;
+    header.width = view.width;
+    header.height = view.height;
+    PixelSource source(view);
+    Process(source, {}, header, spec, affine, out, record);
+  });
+}
+
 void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out,
                      Record* record) {
   Bytes bytes;
-  StageClock clock(record);
-  try {
+  Guarded(record, [&] {
+    StageClock clock(record);
     bytes = ReadFile(path, spec.limits.max_bytes, &file_);
-  } catch (const Error& e) {
-    record->error_kind = e.kind();
-    record->reason = e.what();
-    return;
-  }
-  clock.Charge(kStageRead);
+    clock.Charge(kStageRead);
+  });
+  if (!record->ok) return;
+  record->ok = false;
   Run(bytes, spec, affine, out, record);
 }
 
 void Worker::Trim() {
-  for (Buffer* b : {&file_, &rows_, &ring_, &narrow_, &row_out_}) b->ShrinkAbove(kKeepBytes);
+  for (Buffer* b : {&rows_, &ring_, &narrow_, &row_out_}) b->ShrinkAbove(kKeepBytes);
 }
 
-void Worker::Process(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
+                     const OutputView& out, Record* record) {
   StageClock clock(record);
-  const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
   const Plan plan = ComputePlan(header, spec);
   record->width = plan.geometry.oriented_width;
   record->height = plan.geometry.oriented_height;
-  record->decoder = turbo_->name();
+  record->decoder = source.name();
   if (plan.geometry.out_width != out.width || plan.geometry.out_height != out.height) {
     ThrowInternal("plan of " + std::to_string(plan.geometry.out_width) + "x" +
                   std::to_string(plan.geometry.out_height) + " for another slot");
   }
   clock.Charge(kStageHeader);
-  turbo_->Open(bytes, header, plan.source);
+  source.Open(bytes, header, plan.source);
   clock.Charge(kStageDecode);
-  Stream(plan, spec, affine, out, record);
+  Stream(source, plan, spec, affine, out, record);
   StageClock tail(record);
-  turbo_->Close(spec.exact);
+  source.Close(spec.exact);
   tail.Charge(kStageDecode);
 }
 
-void Worker::Stream(const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+void Worker::Stream(RowSource& source, const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out,
+                    Record* record) {
   StageClock clock(record);
   const KernelTable& kernels = KernelsFor(KernelsFor(ActiveKernels(), plan.columns), plan.rows);
   record->target = kernels.name;
@@ -184,7 +205,6 @@ void Worker::Stream(const Plan& plan, const Spec& spec, const Affine& affine, co
   Store store(kernels, affine, spec.color, out, ComputePlacement(plan, out), plan.columns.count);
   store.Padding(plan.geometry);
 
-  RowSource& source = *turbo_;
   const size_t left = source.left_bytes();
   const size_t row_stride = RoundUp(source.row_bytes() + columns_.overread_pixels * kPixelBytes + kRowSlack, 64);
   const int block = std::clamp(static_cast<int>(kBlockBytes / row_stride), 1, kMaxBlockRows);

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/image.h"
 #include "cpu/kernels.h"
+#include "cpu/pixels.h"
 #include "jpeg/decoder.h"
 #include "plan/affine.h"
 #include "plan/plan.h"
@@ -44,12 +45,18 @@ class Worker {
   // Writes every element of `out` on success; on failure `out` may be partly written.
   // `bytes` is the whole stream. Never throws: failures go into the record.
   void Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  // The same for pixels that somebody else decoded: 8-bit, `view` in RGB (or one channel for "L").
+  void RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
   // The same for a file, read into the worker's own memory.
   void RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
 
  private:
-  void Process(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
-  void Stream(const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  template <class Body>
+  void Guarded(Record* record, Body body);
+  void Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
+               const OutputView& out, Record* record);
+  void Stream(RowSource& source, const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out,
+              Record* record);
   void Trim();
 
   std::unique_ptr<RowSource> turbo_;

@@ -1,0 +1,1 @@
+"""Other libraries' preprocessing, read into a `fastpre.Spec`."""

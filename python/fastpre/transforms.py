@@ -1,0 +1,108 @@
+"""Drop-ins for torchvision: one image in, one (C, H, W) tensor out.
+
+    dataset = torchvision.datasets.ImageFolder(root, transform=DecodeResizeNormalize(), loader=read_bytes)
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import _core, _output, _torch, errors
+from .interop.torchvision import InexactFusionWarning, spec_from_torchvision
+from .preprocessor import Preprocessor
+from .spec import Spec
+
+__all__ = ["DecodeResizeNormalize", "InexactFusionWarning", "fuse", "read_bytes"]
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A dataset `loader` that leaves the decoding to the transform."""
+    return Path(path).read_bytes()
+
+
+class DecodeResizeNormalize(torch.nn.Module):
+    """One image to one tensor: a torchvision transform that also decodes.
+
+    Args:
+        spec: what to do; or give `Spec`'s fields as keywords.
+        num_threads: None: 1 inside a DataLoader worker; one image uses one thread anyway.
+
+    The input is a JPEG (bytes-like, 1-D uint8 tensor or array, or a path), a PIL image, or a uint8
+    (C, H, W) tensor with 1 or 3 channels; the latter two skip the decoding and are otherwise treated
+    alike. The result is (C, out_h, out_w) of the spec's dtype.
+
+    Raises:
+        ImageError: a JPEG that cannot be decoded.
+        TypeError: an input of another kind.
+    """
+
+    def __init__(self, spec: Spec | None = None, *, num_threads: int | None = None, **fields: Any) -> None:
+        super().__init__()
+        if spec is not None and fields:
+            raise TypeError(f"give a Spec or its fields, not both: {', '.join(fields)}")
+        self.spec = Spec(**fields) if spec is None else spec
+        self.num_threads = num_threads
+        self._preprocessor = Preprocessor(self.spec, num_threads=num_threads)
+
+    def forward(self, image: Any) -> torch.Tensor:
+        """See the class."""
+        if _torch.is_tensor(image) and image.dim() == 3:
+            return self._from_pixels(_tensor_pixels(image))
+        if hasattr(image, "convert") and hasattr(image, "getbands"):
+            return self._from_pixels(self._pil_pixels(image))
+        tensor: torch.Tensor = self._preprocessor([image])[0]
+        return tensor
+
+    def extra_repr(self) -> str:
+        """The Spec, inside `repr(module)`."""
+        return repr(self.spec)
+
+    def _pil_pixels(self, image: Any) -> np.ndarray[Any, Any]:
+        if self.spec.exif_orientation:
+            from PIL import ImageOps
+
+            image = ImageOps.exif_transpose(image)
+        pixels = np.asarray(image.convert("L" if self.spec.color == "L" else "RGB"))
+        return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+    def _from_pixels(self, pixels: np.ndarray[Any, Any]) -> torch.Tensor:
+        compiled = self.spec.compiled()
+        height, width = pixels.shape[:2]
+        if height == 0 or width == 0:
+            raise ValueError(f"an image of {height}x{width} pixels")
+        size = _core.size_for(compiled, height, width)
+        out = _output.allocate((1, self.spec.channels, *size), self.spec, pin_memory=False)
+        record = _core.run_pixels(compiled, pixels, out.data_ptr, size, out.strides[1:])
+        if record.error is not None:
+            raise errors.from_record(record.error, record.reason, 0, None)
+        tensor: torch.Tensor = out.value[0]
+        return tensor
+
+
+def _tensor_pixels(image: torch.Tensor) -> np.ndarray[Any, Any]:
+    if image.dtype != torch.uint8 or image.shape[0] not in (1, 3):
+        raise TypeError(f"expected a uint8 (3, H, W) or (1, H, W) tensor, got {image.dtype} {tuple(image.shape)}")
+    if image.device.type != "cpu":
+        raise TypeError(f"expected a CPU tensor, got one on {image.device}")
+    return np.asarray(image.detach().permute(1, 2, 0))
+
+
+def fuse(transform: Any, *, num_threads: int | None = None) -> DecodeResizeNormalize:
+    """The same torchvision transform, fused with the decoding.
+
+    Accepts a classification preset (`weights.transforms()`) or a `Compose` (v1 or v2) of Resize,
+    CenterCrop, ToTensor / PILToTensor / ToImage, ConvertImageDtype / ToDtype and Normalize.
+
+    Raises:
+        ValueError: a step that cannot be expressed, by name.
+        TypeError: no torchvision transform at all.
+
+    Warns:
+        InexactFusionWarning: the original resizes a tensor, not a PIL image.
+    """
+    return DecodeResizeNormalize(spec_from_torchvision(transform), num_threads=num_threads)
