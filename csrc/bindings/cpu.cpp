@@ -53,6 +53,7 @@ struct Slots {
 
 std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, uintptr_t data, std::pair<int, int> size,
                         std::array<ptrdiff_t, 4> strides, int threads, std::optional<float> fill) {
+  ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's
   const Sources sources(images);
   const std::vector<Source>& list = sources.list();
   std::vector<Record> records(list.size());

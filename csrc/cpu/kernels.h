@@ -71,8 +71,10 @@ struct KernelTable {
 inline constexpr int kRowsAtOnce = 2;
 inline constexpr size_t kRowSlack = 256;  // bytes; one super-group of the widest kernel
 
-// Best first. Forced by the environment variable FASTPRE_TARGET=<name> or SetTarget.
-std::vector<const KernelTable*> AvailableKernels();
+std::vector<const KernelTable*> AvailableKernels();  // best first
+
+// The best one, or the one that the environment variable FASTPRE_TARGET=<name> or SetTarget forces.
+// Throws std::invalid_argument if FASTPRE_TARGET names none of AvailableKernels().
 const KernelTable& ActiveKernels();
 // Empty name: back to the best one. False if this CPU or build lacks it.
 bool SetTarget(const std::string& name);

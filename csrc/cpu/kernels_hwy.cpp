@@ -437,6 +437,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <atomic>
 #include <cstdlib>
+#include <stdexcept>
 
 namespace fastpre {
 namespace {
@@ -523,8 +524,8 @@ const KernelTable& ActiveKernels() {
   const KernelTable* table = active.load(std::memory_order_acquire);
   if (!table) {
     const char* forced = std::getenv("FASTPRE_TARGET");
-    table = forced ? Find(forced) : nullptr;
-    if (!table) table = Find("");
+    table = Find(forced ? forced : "");
+    if (!table) throw std::invalid_argument(std::string("FASTPRE_TARGET=") + forced + " is not available on this CPU");
     active.store(table, std::memory_order_release);
   }
   return *table;

@@ -56,7 +56,7 @@ class Ring {
 // position whose last tap has arrived.
 class Descent {
  public:
-  Descent(const PackedTaps& packed, Ring* ring) : packed_(packed), taps_(*packed.taps), ring_(ring) {
+  Descent(const Taps& taps, Ring* ring) : taps_(taps), ring_(ring) {
     pointers_.resize(static_cast<size_t>(RoundUp(std::max(taps_.longest(), 1), kQuad)));
   }
   template <class Emit>
@@ -72,7 +72,6 @@ class Descent {
   bool done() const { return next_ == taps_.count; }
 
  private:
-  const PackedTaps& packed_;
   const Taps& taps_;
   Ring* ring_;
   std::vector<const uint8_t*> pointers_;
@@ -216,7 +215,7 @@ void Worker::Stream(RowSource& source, const Plan& plan, const Spec& spec, const
   uint8_t* rows = rows_.Reserve(block * row_stride + kMisalignment) + kMisalignment;
   const int kept = std::max(plan.rows.longest(), 1) + kRowsAtOnce - 1;
   Ring ring(&ring_, kept, plan.vertical_first ? source_bytes + columns_.overread_pixels * kPixelBytes : narrow_bytes);
-  Descent descent(lines_, &ring);
+  Descent descent(plan.rows, &ring);
   clock.Charge(kStageResample);
 
   // Finished rows wait here so that the clock is read once for several of them.

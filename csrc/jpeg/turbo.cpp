@@ -119,8 +119,25 @@ class TurboSource final : public RowSource {
   // longjmp would skip it; every lambda below touches only C structures and plain variables.
   template <class Call>
   void Guard(Call call) {
-    if (setjmp(error_.jump)) ThrowCorrupt(std::string("libjpeg-turbo: ") + error_.message);
+    if (setjmp(error_.jump)) ThrowReported();
     call();
+  }
+
+  // The library's last error: legal but not decoded by this build, or broken.
+  [[noreturn]] void ThrowReported() const {
+    const std::string reason = std::string("libjpeg-turbo ") + TurboVersion() + ": " + error_.message;
+    switch (error_.base.msg_code) {
+      case JERR_ARITH_NOTIMPL:
+      case JERR_BAD_PRECISION:
+      case JERR_CCIR601_NOTIMPL:
+      case JERR_CONVERSION_NOTIMPL:
+      case JERR_FRACT_SAMPLE_NOTIMPL:
+      case JERR_NOT_COMPILED:
+      case JERR_SOF_UNSUPPORTED:
+        ThrowUnsupported(reason);
+      default:
+        ThrowCorrupt(reason);
+    }
   }
 
   [[noreturn]] static void ThrowTruncated() { ThrowCorrupt("truncated: the stream ends before the image does"); }

@@ -44,7 +44,7 @@ def _common_size(spec: Spec, images: list[Any]) -> tuple[int, int]:
                 f"{size[0]}x{size[1]} (height x width); set crop, or resize=(height, width)"
             )
             raise ValueError(msg)
-    return first  # type: ignore[no-any-return]
+    return first
 
 
 class Preprocessor:
