@@ -57,13 +57,14 @@ struct KernelTable {
   void (*horizontal)(const uint8_t* const* rows, int count, const PackedTaps& taps, uint8_t* const* out);
   // out[b] for b < bytes, from rows[k], k < 4 * taps.quads[index]; rows past the taps have weight 0.
   void (*vertical)(const uint8_t* const* rows, const PackedTaps& taps, int index, int bytes, uint8_t* out);
-  // `count` pixels normalized into planes[c], c < 3. Dense along x.
+  // `count` pixels into planes[c], c < 3, each dense along x; or interleaved: out[3 * x + c] is
+  // channel order[c]. Floats are normalized; 16-bit ones are the affine's u16 table's formats.
   void (*planar_f32)(const uint8_t* row, int count, const Affine& affine, float* const* planes);
-  // The same, interleaved: out[3 * x + c] is channel order[c].
   void (*packed_f32)(const uint8_t* row, int count, const Affine& affine, const int* order, float* out);
+  void (*planar_u16)(const uint8_t* row, int count, const Affine& affine, uint16_t* const* planes);
+  void (*packed_u16)(const uint8_t* row, int count, const Affine& affine, const int* order, uint16_t* out);
   void (*planar_u8)(const uint8_t* row, int count, uint8_t* const* planes);
-  // out[x] = lut[byte `channel` of pixel x], 16-bit formats.
-  void (*planar_u16)(const uint8_t* row, int count, int channel, const uint16_t* lut, uint16_t* out);
+  void (*packed_u8)(const uint8_t* row, int count, const int* order, uint8_t* out);
   // Y of ITU-R 601 in Pillow's 16-bit fixed point, into all three channels, in place.
   void (*luma)(uint8_t* row, int count);
 };

@@ -335,69 +335,115 @@ HWY_INLINE ChannelAffine LoadAffine(const Affine& affine, int c) {
   return {hn::Set(d, affine.mean[c]), hn::Set(d, affine.std[c]), hn::Set(d, affine.inverse_std[c])};
 }
 
-template <bool kMultiply, bool kFast>
-HWY_INLINE int PlanarF32Body(const uint8_t* row, int count, const Affine& affine, float* const* planes) {
-  const D32 d32;
-  const DF df;
-  constexpr int kPixels = 4 * kLanes;
-  const ChannelAffine r = LoadAffine(affine, 0), g = LoadAffine(affine, 1), b = LoadAffine(affine, 2);
-  int x = 0;
-  for (; x + kPixels <= count; x += kPixels) {
-    const V32 pixels = hn::BitCast(d32, hn::LoadU(D8(), row + 4 * x));
-    hn::StoreU(Normalize(ChannelAsFloat(pixels, 0), r, kMultiply, kFast), df, planes[0] + x);
-    hn::StoreU(Normalize(ChannelAsFloat(pixels, 1), g, kMultiply, kFast), df, planes[1] + x);
-    hn::StoreU(Normalize(ChannelAsFloat(pixels, 2), b, kMultiply, kFast), df, planes[2] + x);
+constexpr int kVectorPixels = 4 * kLanes;
+
+// The three channels of one vector of pixels, normalized.
+struct Normalizer {
+  ChannelAffine channel[3];
+  bool multiply, fast;
+
+  HWY_INLINE explicit Normalizer(const Affine& a)
+      : channel{LoadAffine(a, 0), LoadAffine(a, 1), LoadAffine(a, 2)},
+        multiply(a.rescale == Rescale::kMultiply),
+        fast(a.reciprocal_exact) {}
+
+  HWY_INLINE void operator()(const uint8_t* row, VF* out) const {
+    const V32 pixels = hn::BitCast(D32(), hn::LoadU(D8(), row));
+    for (int c = 0; c < 3; ++c) out[c] = Normalize(ChannelAsFloat(pixels, c), channel[c], multiply, fast);
   }
-  return x;
-}
+};
 
 void PlanarF32(const uint8_t* row, int count, const Affine& affine, float* const* planes) {
-  const bool multiply = affine.rescale == Rescale::kMultiply, fast = affine.reciprocal_exact;
-  int x = multiply ? (fast ? PlanarF32Body<true, true>(row, count, affine, planes)
-                           : PlanarF32Body<true, false>(row, count, affine, planes))
-                   : (fast ? PlanarF32Body<false, true>(row, count, affine, planes)
-                           : PlanarF32Body<false, false>(row, count, affine, planes));
-  for (int c = 0; c < 3; ++c) {
-    for (int i = x; i < count; ++i) planes[c][i] = affine.f32[c][row[4 * i + c]];
+  const DF df;
+  const Normalizer normalize(affine);
+  int x = 0;
+  for (; x + kVectorPixels <= count; x += kVectorPixels) {
+    VF v[3];
+    normalize(row + 4 * x, v);
+    for (int c = 0; c < 3; ++c) hn::StoreU(v[c], df, planes[c] + x);
   }
+  float* const rest[3] = {planes[0] + x, planes[1] + x, planes[2] + x};
+  ScalarKernels()->planar_f32(row + 4 * x, count - x, affine, rest);
 }
 
 void PackedF32(const uint8_t* row, int count, const Affine& affine, const int* order, float* out) {
-  const D32 d32;
-  const DF df;
-  constexpr int kPixels = 4 * kLanes;
-  const bool multiply = affine.rescale == Rescale::kMultiply, fast = affine.reciprocal_exact;
-  const ChannelAffine a[3] = {LoadAffine(affine, 0), LoadAffine(affine, 1), LoadAffine(affine, 2)};
+  const Normalizer normalize(affine);
   int x = 0;
-  for (; x + kPixels <= count; x += kPixels) {
-    const V32 pixels = hn::BitCast(d32, hn::LoadU(D8(), row + 4 * x));
+  for (; x + kVectorPixels <= count; x += kVectorPixels) {
     VF v[3];
-    for (int c = 0; c < 3; ++c) v[c] = Normalize(ChannelAsFloat(pixels, c), a[c], multiply, fast);
-    hn::StoreInterleaved3(v[order[0]], v[order[1]], v[order[2]], df, out + 3 * x);
+    normalize(row + 4 * x, v);
+    hn::StoreInterleaved3(v[order[0]], v[order[1]], v[order[2]], DF(), out + 3 * x);
   }
-  for (; x < count; ++x) {
-    for (int c = 0; c < 3; ++c) out[3 * x + c] = affine.f32[order[c]][row[4 * x + order[c]]];
-  }
+  ScalarKernels()->packed_f32(row + 4 * x, count - x, affine, order, out + 3 * x);
 }
+
+#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2) || (HWY_ARCH_ARM_A64 && HWY_TARGET == HWY_NEON)
+using DU16 = hn::FixedTag<uint16_t, kVectorPixels>;
+
+// Both conversions round to nearest even; values are finite or infinite, never NaN.
+HWY_INLINE hn::Vec<DU16> ToHalf(VF value, bool bfloat16) {
+  if (!bfloat16) return hn::BitCast(DU16(), hn::DemoteTo(hn::FixedTag<hwy::float16_t, kVectorPixels>(), value));
+  const hn::FixedTag<uint32_t, kVectorPixels> du32;
+  const auto bits = hn::BitCast(du32, value);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du32, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du32, 0x7FFF))));
+  return hn::DemoteTo(DU16(), hn::BitCast(D32(), rounded));
+}
+
+void PlanarU16(const uint8_t* row, int count, const Affine& affine, uint16_t* const* planes) {
+  const Normalizer normalize(affine);
+  int x = 0;
+  for (; x + kVectorPixels <= count; x += kVectorPixels) {
+    VF v[3];
+    normalize(row + 4 * x, v);
+    for (int c = 0; c < 3; ++c) hn::StoreU(ToHalf(v[c], affine.bfloat16), DU16(), planes[c] + x);
+  }
+  uint16_t* const rest[3] = {planes[0] + x, planes[1] + x, planes[2] + x};
+  ScalarKernels()->planar_u16(row + 4 * x, count - x, affine, rest);
+}
+
+void PackedU16(const uint8_t* row, int count, const Affine& affine, const int* order, uint16_t* out) {
+  const Normalizer normalize(affine);
+  int x = 0;
+  for (; x + kVectorPixels <= count; x += kVectorPixels) {
+    VF v[3];
+    normalize(row + 4 * x, v);
+    const auto a = ToHalf(v[order[0]], affine.bfloat16), b = ToHalf(v[order[1]], affine.bfloat16);
+    hn::StoreInterleaved3(a, b, ToHalf(v[order[2]], affine.bfloat16), DU16(), out + 3 * x);
+  }
+  ScalarKernels()->packed_u16(row + 4 * x, count - x, affine, order, out + 3 * x);
+}
+#else  // no conversion to float16: tables of 512 bytes in L1
+void PlanarU16(const uint8_t* row, int count, const Affine& affine, uint16_t* const* planes) {
+  ScalarKernels()->planar_u16(row, count, affine, planes);
+}
+
+void PackedU16(const uint8_t* row, int count, const Affine& affine, const int* order, uint16_t* out) {
+  ScalarKernels()->packed_u16(row, count, affine, order, out);
+}
+#endif
 
 void PlanarU8(const uint8_t* row, int count, uint8_t* const* planes) {
   const D8 d8;
   int x = 0;
   for (; x + kVectorBytes <= count; x += kVectorBytes) {
-    V8 r, g, b, unused;
-    hn::LoadInterleaved4(d8, row + 4 * x, r, g, b, unused);
-    hn::StoreU(r, d8, planes[0] + x);
-    hn::StoreU(g, d8, planes[1] + x);
-    hn::StoreU(b, d8, planes[2] + x);
+    V8 v[4];
+    hn::LoadInterleaved4(d8, row + 4 * x, v[0], v[1], v[2], v[3]);
+    for (int c = 0; c < 3; ++c) hn::StoreU(v[c], d8, planes[c] + x);
   }
-  for (; x < count; ++x) {
-    for (int c = 0; c < 3; ++c) planes[c][x] = row[4 * x + c];
-  }
+  uint8_t* const rest[3] = {planes[0] + x, planes[1] + x, planes[2] + x};
+  ScalarKernels()->planar_u8(row + 4 * x, count - x, rest);
 }
 
-// A gather from a 512-byte table in L1; scalar loads are as fast as vector gathers here.
-void PlanarU16(const uint8_t* row, int count, int channel, const uint16_t* lut, uint16_t* out) {
-  for (int x = 0; x < count; ++x) out[x] = lut[row[4 * x + channel]];
+void PackedU8(const uint8_t* row, int count, const int* order, uint8_t* out) {
+  const D8 d8;
+  int x = 0;
+  for (; x + kVectorBytes <= count; x += kVectorBytes) {
+    V8 v[4];
+    hn::LoadInterleaved4(d8, row + 4 * x, v[0], v[1], v[2], v[3]);
+    hn::StoreInterleaved3(v[order[0]], v[order[1]], v[order[2]], d8, out + 3 * x);
+  }
+  ScalarKernels()->packed_u8(row + 4 * x, count - x, order, out + 3 * x);
 }
 
 void Luma(uint8_t* row, int count) {
@@ -418,9 +464,8 @@ void Luma(uint8_t* row, int count) {
   ScalarKernels()->luma(row + 4 * x, count - x);
 }
 
-constexpr KernelTable kTable = {
-    nullptr,  HWY_TARGET, kLanes,    kSplit,   kCanPermute, Horizontal,
-    Vertical, PlanarF32,  PackedF32, PlanarU8, PlanarU16,   Luma};
+constexpr KernelTable kTable = {nullptr,   HWY_TARGET, kLanes,    kSplit,    kCanPermute, Horizontal, Vertical,
+                                PlanarF32, PackedF32,  PlanarU16, PackedU16, PlanarU8,    PackedU8,   Luma};
 
 // Not a static initializer: nothing compiled for this target may run before the CPU is known to have it.
 KernelTable Table() {

@@ -1,5 +1,6 @@
 // The plain C++ bodies: the reference that every vector body is tested against.
 #include <algorithm>
+#include <array>
 
 #include "cpu/kernels.h"
 
@@ -43,16 +44,34 @@ void Vertical(const uint8_t* const* rows, const PackedTaps& packed, int index, i
   }
 }
 
-void PlanarF32(const uint8_t* row, int count, const Affine& affine, float* const* planes) {
+template <class T>
+void Planar(const uint8_t* row, int count, const std::array<std::array<T, 256>, 3>& table, T* const* planes) {
   for (int c = 0; c < 3; ++c) {
-    for (int x = 0; x < count; ++x) planes[c][x] = affine.f32[c][row[4 * x + c]];
+    for (int x = 0; x < count; ++x) planes[c][x] = table[c][row[4 * x + c]];
   }
 }
 
-void PackedF32(const uint8_t* row, int count, const Affine& affine, const int* order, float* out) {
+template <class T>
+void Packed(const uint8_t* row, int count, const std::array<std::array<T, 256>, 3>& table, const int* order, T* out) {
   for (int x = 0; x < count; ++x) {
-    for (int c = 0; c < 3; ++c) out[3 * x + c] = affine.f32[order[c]][row[4 * x + order[c]]];
+    for (int c = 0; c < 3; ++c) out[3 * x + c] = table[order[c]][row[4 * x + order[c]]];
   }
+}
+
+void PlanarF32(const uint8_t* row, int count, const Affine& affine, float* const* planes) {
+  Planar(row, count, affine.f32, planes);
+}
+
+void PackedF32(const uint8_t* row, int count, const Affine& affine, const int* order, float* out) {
+  Packed(row, count, affine.f32, order, out);
+}
+
+void PlanarU16(const uint8_t* row, int count, const Affine& affine, uint16_t* const* planes) {
+  Planar(row, count, affine.u16, planes);
+}
+
+void PackedU16(const uint8_t* row, int count, const Affine& affine, const int* order, uint16_t* out) {
+  Packed(row, count, affine.u16, order, out);
 }
 
 void PlanarU8(const uint8_t* row, int count, uint8_t* const* planes) {
@@ -61,8 +80,10 @@ void PlanarU8(const uint8_t* row, int count, uint8_t* const* planes) {
   }
 }
 
-void PlanarU16(const uint8_t* row, int count, int channel, const uint16_t* lut, uint16_t* out) {
-  for (int x = 0; x < count; ++x) out[x] = lut[row[4 * x + channel]];
+void PackedU8(const uint8_t* row, int count, const int* order, uint8_t* out) {
+  for (int x = 0; x < count; ++x) {
+    for (int c = 0; c < 3; ++c) out[3 * x + c] = row[4 * x + order[c]];
+  }
 }
 
 void Luma(uint8_t* row, int count) {
@@ -72,8 +93,9 @@ void Luma(uint8_t* row, int count) {
   }
 }
 
-constexpr KernelTable kScalar = {"SCALAR",   0,        1,         WeightSplit::kNone, false,      Horizontal,
-                                 Vertical,   PlanarF32, PackedF32, PlanarU8,           PlanarU16, Luma};
+constexpr KernelTable kScalar = {
+    "SCALAR", 0,         1,         WeightSplit::kNone, false,     Horizontal, Vertical,
+    PlanarF32, PackedF32, PlanarU16, PackedU16,          PlanarU8, PackedU8,   Luma};
 
 }  // namespace
 

@@ -76,14 +76,18 @@ void Store::Row(const uint8_t* pixels, int index) {
         for (int c = 0; c < 3; ++c) planes[order_[c]] = out + ChannelOffset(c);
         return kernels_.planar_u8(pixels, count_, planes);
       }
+      if (packed) return kernels_.packed_u8(pixels, count_, order_, out);
       return Scatter(pixels, out, TableU8);
     }
     default: {
       uint16_t* out = static_cast<uint16_t*>(out_.data) + at;
-      if (!dense) return Scatter(pixels, out, TableU16);
-      for (int c = 0; c < out_.channels; ++c) {
-        kernels_.planar_u16(pixels, count_, order_[c], affine_.u16[order_[c]].data(), out + ChannelOffset(c));
+      if (out_.channels == 3 && dense) {
+        uint16_t* planes[3];
+        for (int c = 0; c < 3; ++c) planes[order_[c]] = out + ChannelOffset(c);
+        return kernels_.planar_u16(pixels, count_, affine_, planes);
       }
+      if (packed) return kernels_.packed_u16(pixels, count_, affine_, order_, out);
+      return Scatter(pixels, out, TableU16);
     }
   }
 }

@@ -91,15 +91,27 @@ bool IsFrame(int m) {
 // Markers that Pillow steps over without reading a segment.
 bool IsBare(int m) { return m == 0xC8 || (m >= 0xD0 && m <= 0xD9) || (m >= 0xF0 && m <= 0xFD); }
 
-// Start-of-scan markers after the first one. Inside entropy-coded data 0xFF is stuffed, and a
-// thumbnail can sit only in an APP segment before the first scan, so FF DA counts scans.
+// Start-of-scan markers of the whole stream, the first one included, up to EOI: what is appended
+// after it (a gain map, a video) is not looked at. Segments between scans are stepped over.
 int CountScans(Bytes b, size_t from) {
   int scans = 1;
-  const uint8_t* p = b.data() + from;
-  const uint8_t* end = b.data() + b.size();
-  while (p + 1 < end && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end - p - 1)))) {
-    scans += p[1] == 0xDA;
-    ++p;
+  size_t at = from;
+  while (at + 1 < b.size()) {
+    const void* found = std::memchr(b.data() + at, 0xFF, b.size() - at - 1);
+    if (!found) break;
+    at = static_cast<size_t>(static_cast<const uint8_t*>(found) - b.data());
+    const int marker = b[at + 1];
+    if (marker == 0xD9) break;
+    const bool in_scan = marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);
+    if (marker == 0xFF) {
+      at += 1;
+    } else if (in_scan) {
+      at += 2;
+    } else {
+      if (at + 3 >= b.size()) break;
+      scans += marker == 0xDA;
+      at += 2 + static_cast<size_t>(b[at + 2] << 8 | b[at + 3]);
+    }
   }
   return scans;
 }
@@ -107,6 +119,24 @@ int CountScans(Bytes b, size_t from) {
 struct Metadata {
   std::string exif, xmp;
 };
+
+// Pillow walks Photoshop's resource blocks and gives the image up where a block's name would begin
+// just past the end; elsewhere a short block only ends the walk.
+void CheckPhotoshop(Bytes s) {
+  size_t at = 14;
+  while (at + 4 <= s.size() && std::memcmp(s.data() + at, "8BIM", 4) == 0) {
+    at += 4;
+    if (at + 2 > s.size()) return;
+    at += 2;
+    if (at >= s.size()) ThrowCorrupt("Photoshop marker ends inside a resource block");
+    at += 1 + s[at];
+    at += at & 1;
+    if (at + 4 > s.size()) return;
+    const size_t size = static_cast<size_t>(s[at]) << 24 | s[at + 1] << 16 | s[at + 2] << 8 | s[at + 3];
+    at += 4 + size;
+    at += at & 1;
+  }
+}
 
 void ReadApp(Bytes s, int marker, bool want_orientation, Header* h, Metadata* meta) {
   const std::string_view text = AsText(s);
@@ -119,6 +149,8 @@ void ReadApp(Bytes s, int marker, bool want_orientation, Header* h, Metadata* me
     meta->exif += meta->exif.empty() ? text : text.substr(6);
   } else if (marker == 0xE1 && want_orientation && text.starts_with(kXmp)) {
     meta->xmp = text.substr(kXmp.size());
+  } else if (marker == 0xED && text.starts_with(std::string_view("Photoshop 3.0\0", 14))) {
+    CheckPhotoshop(s);
   } else if (marker == 0xEE && text.starts_with("Adobe")) {
     if (s.size() < 7) ThrowCorrupt("Adobe marker too short");
     if (s.size() > 11) h->adobe_transform = s[11];

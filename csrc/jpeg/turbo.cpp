@@ -112,6 +112,10 @@ class TurboSource final : public RowSource {
     if (!whole || TailIsPlain()) return;
     ReadAndDiscard(static_cast<int>(cinfo_.output_height));
     Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
+    // A second frame header is an error in the library, but before 3.0 only once all of it is there.
+    const int marker = cinfo_.unread_marker;
+    const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    if (frame) ThrowCorrupt("a second frame header after the scan");
   }
 
  private:

@@ -39,6 +39,7 @@ Affine ComputeAffine(const Spec& spec) {
   Affine a;
   a.channels = spec.channels();
   a.rescale = spec.rescale;
+  a.bfloat16 = spec.dtype == DType::kBF16;
   a.mean = spec.mean;
   a.std = spec.std;
   if (spec.color == Color::kBGR) {
@@ -54,7 +55,7 @@ Affine ComputeAffine(const Spec& spec) {
       const float unit = spec.rescale == Rescale::kDivide ? pixel / 255.0f : pixel * kInverse255;
       const float value = spec.normalize ? (unit - a.mean[c]) / a.std[c] : unit;
       a.f32[c][v] = value;
-      a.u16[c][v] = spec.dtype == DType::kBF16 ? ToBFloat16(value) : ToFloat16(value);
+      a.u16[c][v] = a.bfloat16 ? ToBFloat16(value) : ToFloat16(value);
       const float unit_fast = spec.rescale == Rescale::kDivide ? Divide(pixel, 255.0f, kInverse255) : unit;
       const float fast = spec.normalize ? Divide(unit_fast - a.mean[c], a.std[c], a.inverse_std[c]) : unit_fast;
       a.reciprocal_exact &= std::bit_cast<uint32_t>(fast) == std::bit_cast<uint32_t>(value);

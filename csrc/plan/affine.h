@@ -16,6 +16,7 @@ namespace fastpre {
 struct Affine {
   int channels = 3;
   Rescale rescale = Rescale::kDivide;
+  bool bfloat16 = false;  // what the u16 table holds
   std::array<float, 3> mean{}, std{}, inverse_std{};
   // q = n * inverse; q += fma(-q, d, n) * inverse is the correctly rounded n / d (Markstein 1990)
   // for the divisors met in practice; checked here for all 256 inputs of every channel.
