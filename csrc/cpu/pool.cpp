@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <condition_variable>
 #include <cstdio>
@@ -174,9 +175,18 @@ std::atomic<Pool*> Pool::instance{nullptr};
 }  // namespace
 
 int AvailableThreads() {
+  // Atomics, not a mutex: another thread may hold a mutex at the moment of a fork().
+  static std::atomic<int64_t> read_at_ns{0};
+  static std::atomic<int> cached{0};
+  const int64_t now_ns = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  const int known = cached.load();
+  if (known > 0 && now_ns - read_at_ns.load() < 1'000'000'000) return known;
   const double quota = QuotaThreads();
   const int affinity = AffinityThreads();
-  return std::isinf(quota) ? affinity : std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota))));
+  const int threads = std::isinf(quota) ? affinity : std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota))));
+  cached.store(threads);
+  read_at_ns.store(now_ns);
+  return threads;
 }
 
 void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body) {
