@@ -171,6 +171,7 @@ void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& af
 }
 
 void Worker::Trim() {
+  turbo_->Release();
   for (Buffer* b : {&rows_, &ring_, &narrow_, &row_out_}) b->ShrinkAbove(kKeepBytes);
 }
 
@@ -194,15 +195,36 @@ void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const
   tail.Charge(kStageDecode);
 }
 
+void Worker::Copy(RowSource& source, const Plan& plan, const Spec& spec, const KernelTable& kernels, Store* store,
+                  Record* record) {
+  StageClock clock(record);
+  const size_t row_stride = RoundUp(source.row_bytes() + kRowSlack, 64);
+  const int block = std::clamp(static_cast<int>(kBlockBytes / row_stride), 1, kMaxBlockRows);
+  uint8_t* rows = rows_.Reserve(block * row_stride + kMisalignment) + kMisalignment;
+  for (int y = plan.source.y0; y < plan.source.y1; y += block) {
+    const int count = std::min(block, plan.source.y1 - y);
+    source.Read(count, rows, row_stride);
+    clock.Charge(kStageDecode);
+    for (int k = 0; k < count; ++k) {
+      uint8_t* pixels = rows + k * row_stride + source.left_bytes();
+      if (spec.color == Color::kL) kernels.luma(pixels, plan.source.width());
+      store->Row(pixels, y + k - plan.source.y0);
+    }
+    clock.Charge(kStageStore);
+  }
+  record->peak_bytes = static_cast<int64_t>(rows_.capacity());
+}
+
 void Worker::Stream(RowSource& source, const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out,
                     Record* record) {
   StageClock clock(record);
   const KernelTable& kernels = KernelsFor(KernelsFor(ActiveKernels(), plan.columns), plan.rows);
   record->target = kernels.name;
-  PackHorizontal(kernels, plan.columns, plan.source.x0, &columns_);
-  PackVertical(kernels, plan.rows, &lines_);
   Store store(kernels, affine, spec.color, out, ComputePlacement(plan, out), plan.columns.count);
   store.Padding(plan.geometry);
+  if (plan.columns.copies() && plan.rows.copies()) return Copy(source, plan, spec, kernels, &store, record);
+  PackHorizontal(kernels, plan.columns, plan.source.x0, &columns_);
+  PackVertical(kernels, plan.rows, &lines_);
 
   const size_t left = source.left_bytes();
   const size_t row_stride = RoundUp(source.row_bytes() + columns_.overread_pixels * kPixelBytes + kRowSlack, 64);

@@ -38,6 +38,8 @@ struct Record {
   int64_t peak_bytes = 0;         // of the worker's own buffers, without libjpeg's
 };
 
+class Store;
+
 // Scratch memory and decoders of one thread, kept from image to image.
 class Worker {
  public:
@@ -57,6 +59,9 @@ class Worker {
                const OutputView& out, Record* record);
   void Stream(RowSource& source, const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out,
               Record* record);
+  // Without a resize, rows go from the decoder to the store.
+  void Copy(RowSource& source, const Plan& plan, const Spec& spec, const KernelTable& kernels, Store* store,
+            Record* record);
   void Trim();
 
   std::unique_ptr<RowSource> turbo_;

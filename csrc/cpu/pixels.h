@@ -25,6 +25,7 @@ class PixelSource final : public RowSource {
   size_t left_bytes() const override { return 0; }
   size_t row_bytes() const override { return static_cast<size_t>(source_.width()) * 4; }
   void Close(bool) override {}
+  void Release() override {}
   const char* name() const override { return "pixels"; }
 
  private:

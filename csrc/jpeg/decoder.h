@@ -31,6 +31,9 @@ class RowSource {
   // report what is broken there; otherwise nothing below the rectangle is looked at.
   virtual void Close(bool whole) = 0;
 
+  // Gives back what the image took; also right after a failure, at any point.
+  virtual void Release() = 0;
+
   virtual const char* name() const = 0;
 };
 

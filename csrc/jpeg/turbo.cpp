@@ -77,8 +77,7 @@ class TurboSource final : public RowSource {
     end_ = bytes.data() + bytes.size();
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
-    jpeg_destroy_decompress(&cinfo_);
-    cinfo_ = {};
+    Release();
     cinfo_.err = jpeg_std_error(&error_.base);
     error_.base.error_exit = OnError;
     error_.base.output_message = OnMessage;
@@ -106,6 +105,13 @@ class TurboSource final : public RowSource {
       if (cinfo_.out_color_space == JCS_GRAYSCALE) GrayToRgbx(rows + k * stride_bytes, width_);
       if (cinfo_.out_color_space == JCS_CMYK) InvertedCmykToRgbx(rows + k * stride_bytes, width_);
     }
+  }
+
+  // A multi-scan stream's coefficients are up to 8 bytes a pixel: not to be kept by an idle thread.
+  void Release() override {
+    jpeg_destroy_decompress(&cinfo_);
+    cinfo_ = {};
+    scratch_.ShrinkAbove(size_t{1} << 20);
   }
 
   void Close(bool whole) override {

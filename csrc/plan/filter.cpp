@@ -166,6 +166,13 @@ int Taps::last() const {
 
 int Taps::longest() const { return length.empty() ? 0 : *std::max_element(length.begin(), length.end()); }
 
+bool Taps::copies() const {
+  for (int i = 0; i < count; ++i) {
+    if (start[i] != start[0] + i || length[i] != 1 || weight[static_cast<size_t>(i) * stride] != kOne) return false;
+  }
+  return true;
+}
+
 double ExpectedTaps(Filter filter, int in_size, int out_size) {
   if (in_size == out_size || filter == Filter::kNearest) return 1.0;
   return 2.0 * ShapeOf(filter).support * std::max(static_cast<double>(in_size) / out_size, 1.0);

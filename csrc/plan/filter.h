@@ -27,6 +27,7 @@ struct Taps {
   int first() const;           // lowest source index that any position reads
   int last() const;            // one past the highest
   int longest() const;         // largest length
+  bool copies() const;         // position i is source pixel start[0] + i, unchanged
 };
 
 // Positions [begin, begin + count) of an axis resampled from `in_size` to `out_size` pixels.

@@ -13,6 +13,9 @@ from .spec import Spec
 
 Shape = tuple[int, int, int, int]
 
+# From here on malloc maps fresh memory for every batch, and its page faults show.
+HUGE_BATCH_BYTES = 4 << 20
+
 
 @dataclasses.dataclass(frozen=True)
 class Output:
@@ -55,6 +58,9 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
     if pin_memory and not torch.cuda.is_available():
         raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
     tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory)
+    bytes_ = tensor.numel() * tensor.element_size()
+    if bytes_ >= HUGE_BATCH_BYTES and not pin_memory:
+        _core.advise_huge_pages(tensor.data_ptr(), bytes_)
     return _of_tensor(tensor)
 
 

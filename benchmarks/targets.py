@@ -1,0 +1,71 @@
+"""What fastpre is meant to reach, and whether it did."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from outcome import BASELINE, Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A bound on a figure that follows from one task's medians.
+
+    Attributes:
+        task, threads: where it applies; threads is "1" or "all".
+        text: the figure in words.
+        bound: its limit, and whether the figure has to stay at or below it or reach it.
+        value: takes the outcome to the figure; None if a row that it needs is missing.
+    """
+
+    task: str
+    threads: str
+    text: str
+    bound: float
+    at_most: bool
+    value: Callable[[Outcome], float | None]
+
+    def met(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+def _ratio(key: str, to: str) -> Callable[[Outcome], float | None]:
+    def value(outcome: Outcome) -> float | None:
+        top, bottom = outcome.median(key), outcome.median(to)
+        return None if top is None or bottom is None else top / bottom
+
+    return value
+
+
+def _after_decode_ms(outcome: Outcome) -> float | None:
+    us = next((row.after_decode_us for row in outcome.rows if row.key == "fastpre-exact"), None)
+    return None if us is None else us / 1e3
+
+
+TARGETS = (
+    Target("natural", "1", "fastpre / torchvision tensors", 0.70, True, _ratio("fastpre-exact", BASELINE)),
+    Target("natural", "1", "ms after the decoder", 0.10, True, _after_decode_ms),
+    Target("large", "1", "fastpre / torchvision tensors", 0.78, True, _ratio("fastpre-exact", BASELINE)),
+    Target("small", "1", "fastpre, ms", 0.12, True, lambda outcome: outcome.median("fastpre-exact")),
+    Target("scaling", "all", "times as fast with all cores", 1.9, False,
+           _ratio("fastpre-exact x1", "fastpre-exact xall")),
+    Target("loader", "all", "times torchvision tensors' images/s", 2.0, False, _ratio(BASELINE, "fastpre-exact")),
+)  # fmt: skip
+
+
+def judge(task: str, threads: str, outcome: Outcome) -> list[dict[str, Any]]:
+    """The task's targets as JSON records: text, bound, at_most, value, met."""
+    records = []
+    for target in TARGETS:
+        value = target.value(outcome) if (target.task, target.threads) == (task, threads) else None
+        if value is not None:
+            records.append({
+                "text": target.text,
+                "bound": target.bound,
+                "at_most": target.at_most,
+                "value": round(value, 4),
+                "met": target.met(value),
+            })  # fmt: skip
+    return records

@@ -1,0 +1,75 @@
+"""What is measured: a set of photographs and the job that every competitor does on each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """JPEG to normalized float32 CHW of `crop` x `crop`, or with `resize=None` to its uint8 pixels.
+
+    Attributes:
+        resize: the shorter side, in pixels; None: decode only.
+        crop: the side of the central square that is kept; None: decode only.
+        interpolation: "bilinear" or "bicubic", antialiased where the competitor can.
+        scaled_decode: also enter the competitors that let libjpeg shrink while it decodes (DCT scaling).
+    """
+
+    resize: int | None = 256
+    crop: int | None = 224
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    scaled_decode: bool = False
+
+    @property
+    def decode_only(self) -> bool:
+        return self.resize is None
+
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after resizing, rounded down as torchvision's `Resize(int)` does."""
+        assert self.resize is not None
+        shorter = min(height, width)
+        return self.resize * height // shorter, self.resize * width // shorter
+
+    def window(self, height: int, width: int) -> tuple[int, int]:
+        """(top, left) of the crop in a resized image, rounded as torchvision's `CenterCrop` does."""
+        assert self.crop is not None
+        return round((height - self.crop) / 2), round((width - self.crop) / 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One table of the report.
+
+    Attributes:
+        photos: which set of the corpus: natural, large or small.
+        limit: at most this many images, which bounds the time of a round.
+        kind: "images": one call an image, or batches with all cores; "scaling": the same batch with
+            one thread and with all; "loader": an epoch of torch's DataLoader.
+    """
+
+    name: str
+    title: str
+    photos: Literal["natural", "large", "small"]
+    job: Job
+    limit: int
+    kind: Literal["images", "scaling", "loader"] = "images"
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("natural", "photographs of about 500x375, resize 256, crop 224", "natural", Job(), 159),
+        Task("large", "photographs of 8 to 16 MP, resize 256, crop 224", "large", Job(scaled_decode=True), 11),
+        Task("small", "thumbnails of about 100x75, resize 256, crop 224", "small", Job(), 22),
+        Task("thumbnail", "resize 512, crop 512", "natural", Job(512, 512), 48),
+        Task("bicubic", "resize 384, crop 384, bicubic", "natural", Job(384, 384, "bicubic"), 48),
+        Task("decode", "decode to uint8 RGB, nothing else", "natural", Job(None, None), 96),
+        Task("scaling", "batches with one thread and with all cores", "natural", Job(), 159, "scaling"),
+        Task("loader", "an epoch of a DataLoader with 2 worker processes", "natural", Job(), 159, "loader"),
+    )
+}
