@@ -66,7 +66,8 @@ std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, ui
     ParallelFor(list.size(), threads, [&](size_t turn, Worker& worker) {
       const size_t i = order[turn];
       OutputView out;
-      out.data = reinterpret_cast<void*>(data + static_cast<ptrdiff_t>(i) * strides[0] * static_cast<ptrdiff_t>(element));
+      out.data =
+          reinterpret_cast<void*>(data + static_cast<ptrdiff_t>(i) * strides[0] * static_cast<ptrdiff_t>(element));
       out.dtype = spec.spec.dtype;
       out.channels = spec.spec.channels();
       out.height = size.first;
@@ -102,8 +103,14 @@ Record RunPixels(const CompiledSpec& spec, const py::buffer& pixels, uintptr_t d
   view.stride_y = info.strides[0];
   view.stride_x = info.strides[1];
   view.stride_c = info.strides[2];
-  OutputView out{reinterpret_cast<void*>(data), spec.spec.dtype, spec.spec.channels(), size.first, size.second,
-                 strides[0], strides[1], strides[2]};
+  OutputView out{reinterpret_cast<void*>(data),
+                 spec.spec.dtype,
+                 spec.spec.channels(),
+                 size.first,
+                 size.second,
+                 strides[0],
+                 strides[1],
+                 strides[2]};
   Record record;
   {
     // Safe: `info` holds the pixels, the caller's frame the output.
@@ -144,10 +151,11 @@ py::list Sizes(const CompiledSpec& spec, const py::sequence& images) {
 void register_cpu(py::module_& m) {
   py::class_<Record>(m, "Record")
       .def_readonly("ok", &Record::ok)
-      .def_property_readonly("error", [](const Record& r) -> py::object {
-        if (r.ok) return py::none();
-        return py::str(ErrorName(r.error_kind));
-      })
+      .def_property_readonly("error",
+                             [](const Record& r) -> py::object {
+                               if (r.ok) return py::none();
+                               return py::str(ErrorName(r.error_kind));
+                             })
       .def_readonly("reason", &Record::reason)
       .def_readonly("width", &Record::width)
       .def_readonly("height", &Record::height)

@@ -49,7 +49,9 @@ struct HostTensor {
   DLDataType type{};
 
   HostTensor(std::vector<int64_t> size, std::vector<int64_t> element_strides, const std::string& name)
-      : shape(std::move(size)), strides(std::move(element_strides)), dtype(name) {
+      : shape(std::move(size)),
+        strides(std::move(element_strides)),
+        dtype(name) {
     if (name == "float32") {
       type = {kDLFloat, 32, 1};
     } else if (name == "float16") {
@@ -75,8 +77,13 @@ struct Export {
 
 py::capsule ToCapsule(const HostTensor& t) {
   auto* e = new Export{{}, t.memory, t.shape, t.strides};
-  e->managed.dl_tensor = {e->memory->data(), {kDLCPU, 0},        static_cast<int32_t>(e->shape.size()),
-                          t.type,            e->shape.data(), e->strides.data(), 0};
+  e->managed.dl_tensor = {e->memory->data(),
+                          {kDLCPU, 0},
+                          static_cast<int32_t>(e->shape.size()),
+                          t.type,
+                          e->shape.data(),
+                          e->strides.data(),
+                          0};
   e->managed.manager_ctx = e;
   e->managed.deleter = [](DLManagedTensor* m) { delete static_cast<Export*>(m->manager_ctx); };
   // A consumer renames the capsule to "used_dltensor" and calls the deleter itself.
@@ -96,7 +103,8 @@ void register_dlpack(py::module_& m) {
       .def_readonly("shape", &HostTensor::shape)
       .def_readonly("strides", &HostTensor::strides)
       .def_readonly("dtype", &HostTensor::dtype)
-      .def_property_readonly("data_ptr", [](const HostTensor& t) { return reinterpret_cast<uintptr_t>(t.memory->data()); })
+      .def_property_readonly("data_ptr",
+                             [](const HostTensor& t) { return reinterpret_cast<uintptr_t>(t.memory->data()); })
       .def("__dlpack_device__", [](const HostTensor&) { return py::make_tuple(kDLCPU, 0); })
       .def("__dlpack__", [](const HostTensor& t, const py::kwargs&) { return ToCapsule(t); });
 }

@@ -21,12 +21,14 @@ Sources::Sources(const py::sequence& items) {
       if (PyObject_GetBuffer(item.ptr(), &view, PyBUF_ND) != 0) {
         PyErr_Clear();
         Release();
-        throw py::type_error("image " + std::to_string(i) + ": expected contiguous bytes, a 1-D uint8 array or a path, got " +
+        throw py::type_error("image " + std::to_string(i) +
+                             ": expected contiguous bytes, a 1-D uint8 array or a path, got " +
                              std::string(py::str(py::type::handle_of(item).attr("__name__"))));
       }
       views_.push_back(view);
       if (view.itemsize != 1 || view.ndim > 1) {
-        const std::string what = std::to_string(view.ndim) + "-D buffer of " + std::to_string(view.itemsize) + "-byte items";
+        const std::string what =
+            std::to_string(view.ndim) + "-D buffer of " + std::to_string(view.itemsize) + "-byte items";
         Release();
         throw py::type_error("image " + std::to_string(i) + ": expected bytes or a 1-D uint8 array, got a " + what);
       }

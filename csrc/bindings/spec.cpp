@@ -27,9 +27,10 @@ using Size = std::pair<int, int>;  // height, width
 
 CompiledSpec Compile(std::optional<int> shorter_side, std::optional<Size> exact_size, std::optional<int> max_size,
                      std::optional<Size> crop, const std::string& interpolation,
-                     std::optional<std::pair<std::vector<float>, std::vector<float>>> mean_std, const std::string& dtype,
-                     const std::string& color, const std::string& rescale, const std::string& pass_order, bool exif_orientation,
-                     const std::string& fidelity, int64_t max_pixels, int64_t max_bytes) {
+                     std::optional<std::pair<std::vector<float>, std::vector<float>>> mean_std,
+                     const std::string& dtype, const std::string& color, const std::string& rescale,
+                     const std::string& pass_order, bool exif_orientation, const std::string& fidelity,
+                     int64_t max_pixels, int64_t max_bytes) {
   CompiledSpec c;
   Spec& s = c.spec;
   s.resize = exact_size ? Spec::Resize::kExact : shorter_side ? Spec::Resize::kShorterSide : Spec::Resize::kNone;
@@ -73,8 +74,8 @@ void register_spec(py::module_& m) {
   py::class_<CompiledSpec>(m, "CompiledSpec")
       .def(py::init(&Compile), py::kw_only(), py::arg("shorter_side"), py::arg("exact_size"), py::arg("max_size"),
            py::arg("crop"), py::arg("interpolation"), py::arg("mean_std"), py::arg("dtype"), py::arg("color"),
-           py::arg("rescale"), py::arg("pass_order"), py::arg("exif_orientation"), py::arg("fidelity"), py::arg("max_pixels"),
-           py::arg("max_bytes"));
+           py::arg("rescale"), py::arg("pass_order"), py::arg("exif_orientation"), py::arg("fidelity"),
+           py::arg("max_pixels"), py::arg("max_bytes"));
 }
 
 }  // namespace fastpre::bindings

@@ -23,17 +23,9 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-[[noreturn]] inline void ThrowCorrupt(const std::string& reason) {
-  throw Error(ErrorKind::kCorrupt, reason);
-}
-[[noreturn]] inline void ThrowUnsupported(const std::string& reason) {
-  throw Error(ErrorKind::kUnsupported, reason);
-}
-[[noreturn]] inline void ThrowLimit(const std::string& reason) {
-  throw Error(ErrorKind::kLimit, reason);
-}
-[[noreturn]] inline void ThrowInternal(const std::string& reason) {
-  throw Error(ErrorKind::kInternal, reason);
-}
+[[noreturn]] inline void ThrowCorrupt(const std::string& reason) { throw Error(ErrorKind::kCorrupt, reason); }
+[[noreturn]] inline void ThrowUnsupported(const std::string& reason) { throw Error(ErrorKind::kUnsupported, reason); }
+[[noreturn]] inline void ThrowLimit(const std::string& reason) { throw Error(ErrorKind::kLimit, reason); }
+[[noreturn]] inline void ThrowInternal(const std::string& reason) { throw Error(ErrorKind::kInternal, reason); }
 
 }  // namespace fastpre

@@ -18,9 +18,7 @@ struct Rect {
 
 enum class DType : uint8_t { kF32, kF16, kBF16, kU8 };
 
-inline size_t ElementSize(DType t) {
-  return t == DType::kF32 ? 4 : t == DType::kU8 ? 1 : 2;
-}
+inline size_t ElementSize(DType t) { return t == DType::kF32 ? 4 : t == DType::kU8 ? 1 : 2; }
 
 // One image's slot in the caller's tensor. Strides are in elements and may be negative.
 struct OutputView {

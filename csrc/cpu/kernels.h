@@ -40,17 +40,17 @@ struct PackedTaps {
   std::vector<int32_t> quads;   // quads of taps, per group (horizontal) or per row (vertical)
   std::vector<size_t> at;       // where a group's (row's) weights begin in `weights`, in bytes
   Buffer weights;
-  int overread_pixels = 0;      // a row must be readable this far past the last pixel of the plan
+  int overread_pixels = 0;  // a row must be readable this far past the last pixel of the plan
 };
 
 // Contracts. Rows are RGBX; `out` of a kernel that writes pixels has room for kRowSlack bytes more.
 struct KernelTable {
-  const char* name;      // "SCALAR", "SSE4", "AVX2", "AVX3_DL", "NEON", ...
-  int64_t target;        // Highway's bit; 0 for the plain C++ one
-  int lanes;             // 128-bit blocks per vector
+  const char* name;  // "SCALAR", "SSE4", "AVX2", "AVX3_DL", "NEON", ...
+  int64_t target;    // Highway's bit; 0 for the plain C++ one
+  int lanes;         // 128-bit blocks per vector
   WeightSplit split;
 
-  bool can_permute;      // has a byte permutation across the whole vector
+  bool can_permute;  // has a byte permutation across the whole vector
 
   // out[r][i] = resampled pixel i for i < taps.count, from rows[r], whose byte 0 is column `origin`,
   // for r < count <= kRowsAtOnce: rows share the loads of the weights.

@@ -93,9 +93,8 @@ void Luma(uint8_t* row, int count) {
   }
 }
 
-constexpr KernelTable kScalar = {
-    "SCALAR", 0,         1,         WeightSplit::kNone, false,     Horizontal, Vertical,
-    PlanarF32, PackedF32, PlanarU16, PackedU16,          PlanarU8, PackedU8,   Luma};
+constexpr KernelTable kScalar = {"SCALAR",  0,         1,         WeightSplit::kNone, false,    Horizontal, Vertical,
+                                 PlanarF32, PackedF32, PlanarU16, PackedU16,          PlanarU8, PackedU8,   Luma};
 
 }  // namespace
 

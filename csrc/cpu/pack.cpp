@@ -95,8 +95,8 @@ bool CanPermute(const KernelTable& kernels, const Taps& taps, int groups) {
 const KernelTable& KernelsFor(const KernelTable& preferred, const Taps& taps) {
   if (preferred.split == WeightSplit::kNone) return preferred;
   constexpr int32_t kLimit = 127 * 65536;  // of three balanced digits; pairs reach 2^26
-  const bool fits = std::all_of(taps.weight.begin(), taps.weight.end(),
-                                [](int32_t w) { return w >= -kLimit && w <= kLimit; });
+  const bool fits =
+      std::all_of(taps.weight.begin(), taps.weight.end(), [](int32_t w) { return w >= -kLimit && w <= kLimit; });
   return fits ? preferred : *ScalarKernels();
 }
 

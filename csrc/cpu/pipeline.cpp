@@ -43,7 +43,9 @@ size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * s
 class Ring {
  public:
   Ring(Buffer* buffer, int rows, size_t row_bytes)
-      : stride_(RoundUp(row_bytes + kRowSlack, Buffer::kAlignment)), rows_(rows), data_(buffer->Reserve(stride_ * rows)) {}
+      : stride_(RoundUp(row_bytes + kRowSlack, Buffer::kAlignment)),
+        rows_(rows),
+        data_(buffer->Reserve(stride_ * rows)) {}
   uint8_t* row(int index) { return data_ + (index % rows_) * stride_; }
 
  private:
@@ -110,7 +112,8 @@ void FillSlot(const OutputView& out, float value) {
   };
   switch (out.dtype) {
     case DType::kF32: return fill(static_cast<float*>(out.data), value);
-    case DType::kU8: return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f)));
+    case DType::kU8:
+      return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f)));
     case DType::kF16: return fill(static_cast<uint16_t*>(out.data), ToFloat16(value));
     case DType::kBF16: return fill(static_cast<uint16_t*>(out.data), ToBFloat16(value));
   }
@@ -279,9 +282,9 @@ void Worker::Stream(RowSource& source, const Plan& plan, const Spec& spec, const
     }
     flush();
   }
-  record->peak_bytes = static_cast<int64_t>(rows_.capacity() + ring_.capacity() + narrow_.capacity() +
-                                            row_out_.capacity() + columns_.weights.capacity() +
-                                            lines_.weights.capacity());
+  record->peak_bytes =
+      static_cast<int64_t>(rows_.capacity() + ring_.capacity() + narrow_.capacity() + row_out_.capacity() +
+                           columns_.weights.capacity() + lines_.weights.capacity());
   if (!descent.done()) ThrowInternal("rows ended before the plan did");
 }
 

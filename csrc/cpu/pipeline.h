@@ -24,18 +24,19 @@
 namespace fastpre {
 
 enum Stage { kStageRead, kStageHeader, kStageDecode, kStageResample, kStageStore, kStageCount };
-inline constexpr std::array<const char*, kStageCount> kStageNames = {"read", "header", "decode", "resample", "normalize"};
+inline constexpr std::array<const char*, kStageCount> kStageNames = {"read", "header", "decode", "resample",
+                                                                     "normalize"};
 
 // What became of one image.
 struct Record {
   bool ok = false;
   ErrorKind error_kind = ErrorKind::kInternal;
   std::string reason;
-  int width = 0, height = 0;      // oriented
+  int width = 0, height = 0;  // oriented
   const char* decoder = "";
-  const char* target = "";        // instruction set that ran
+  const char* target = "";  // instruction set that ran
   std::array<float, kStageCount> stages_us{};
-  int64_t peak_bytes = 0;         // of the worker's own buffers, without libjpeg's
+  int64_t peak_bytes = 0;  // of the worker's own buffers, without libjpeg's
 };
 
 class Store;

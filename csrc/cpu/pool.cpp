@@ -183,7 +183,8 @@ int AvailableThreads() {
   if (known > 0 && now_ns - read_at_ns.load() < 1'000'000'000) return known;
   const double quota = QuotaThreads();
   const int affinity = AffinityThreads();
-  const int threads = std::isinf(quota) ? affinity : std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota))));
+  const int threads =
+      std::isinf(quota) ? affinity : std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota))));
   cached.store(threads);
   read_at_ns.store(now_ns);
   return threads;

@@ -40,7 +40,11 @@ void FillAround(const OutputView& out, int channel, T value, const Geometry& g) 
 
 Store::Store(const KernelTable& kernels, const Affine& affine, Color color, const OutputView& out,
              const Placement& placement, int count)
-    : kernels_(kernels), affine_(affine), out_(out), place_(placement), count_(count) {
+    : kernels_(kernels),
+      affine_(affine),
+      out_(out),
+      place_(placement),
+      count_(count) {
   if (color == Color::kBGR) std::swap(order_[0], order_[2]);
 }
 

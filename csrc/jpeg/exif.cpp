@@ -1,5 +1,7 @@
 #include "jpeg/exif.h"
 
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -32,17 +34,43 @@ class Tiff {
 // Bytes of one value of a TIFF field type; 0 for a type that Pillow does not load.
 size_t TypeSize(uint64_t type) {
   switch (type) {
-    case 1: case 2: case 6: case 7: return 1;
-    case 3: case 8: return 2;
-    case 4: case 9: case 11: case 13: return 4;
-    case 5: case 10: case 12: case 16: return 8;
+    case 1:
+    case 2:
+    case 6:
+    case 7: return 1;
+    case 3:
+    case 8: return 2;
+    case 4:
+    case 9:
+    case 11:
+    case 13: return 4;
+    case 5:
+    case 10:
+    case 12:
+    case 16: return 8;
     default: return 0;
   }
 }
 
-// Integer field types are the only ones whose value can equal 2..8 in practice.
-bool IsInteger(uint64_t type) {
-  return type == 3 || type == 4 || type == 6 || type == 8 || type == 9 || type == 13 || type == 16;
+// A field's first value as a number: Pillow compares it with 2..8, so 6.0 and 6/1 turn an image too.
+// NaN for types without a number.
+double Number(const Tiff& tiff, uint64_t type, size_t at) {
+  const uint64_t raw = *tiff.Read(at, TypeSize(type));
+  switch (type) {
+    case 3:
+    case 4:
+    case 13:
+    case 16: return static_cast<double>(raw);
+    case 6: return static_cast<int8_t>(raw);
+    case 8: return static_cast<int16_t>(raw);
+    case 9: return static_cast<int32_t>(raw);
+    case 5: return static_cast<double>(*tiff.Read(at, 4)) / static_cast<double>(*tiff.Read(at + 4, 4));
+    case 10:
+      return static_cast<double>(static_cast<int32_t>(*tiff.Read(at, 4))) / static_cast<int32_t>(*tiff.Read(at + 4, 4));
+    case 11: return std::bit_cast<float>(static_cast<uint32_t>(raw));
+    case 12: return std::bit_cast<double>(raw);
+    default: return std::nan("");
+  }
 }
 
 constexpr uint64_t kOrientationTag = 0x0112;
@@ -54,9 +82,12 @@ std::optional<int> FromExif(std::string_view data) {
   }
   if (data.size() < 8) return std::nullopt;
   Tiff tiff(data);
-  const std::string_view order = data.substr(0, 2);
-  if (order != "II" && order != "MM") return std::nullopt;
-  tiff.set_big_endian(order == "MM");
+  // The headers that Pillow takes for TIFF. With any other it is done, and does not ask XMP.
+  const std::string_view magic = data.substr(0, 4);
+  const bool known = magic == std::string_view("II*\0", 4) || magic == std::string_view("MM\0*", 4) ||
+                     magic == std::string_view("MM*\0", 4) || magic == std::string_view("II\0*", 4);
+  if (!known) return 1;
+  tiff.set_big_endian(data[0] == 'M');
   const auto directory = tiff.Read(4, 4);
   const auto entries = directory ? tiff.Read(*directory, 2) : std::nullopt;
   if (!entries) return std::nullopt;
@@ -74,9 +105,11 @@ std::optional<int> FromExif(std::string_view data) {
       at = *tiff.Read(entry + 8, 4);
       if (at > data.size() || data.size() - at < size * *count) return std::nullopt;
     }
-    if (!IsInteger(*type)) return 1;
-    const auto value = tiff.Read(at, size);
-    return value && *value >= 1 && *value <= 8 ? static_cast<int>(*value) : 1;
+    const double value = Number(tiff, *type, at);
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+      if (value == orientation) return orientation;
+    }
+    return 1;
   }
   return std::nullopt;
 }

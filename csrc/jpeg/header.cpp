@@ -163,8 +163,8 @@ void CheckFrame(const Header& h, const Limits& limits) {
     ThrowCorrupt("image of " + std::to_string(h.width) + "x" + std::to_string(h.height) + " pixels");
   }
   if (h.pixels() > limits.max_pixels) {
-    ThrowLimit(std::to_string(h.width) + "x" + std::to_string(h.height) + " pixels is over max_pixels=" +
-               std::to_string(limits.max_pixels));
+    ThrowLimit(std::to_string(h.width) + "x" + std::to_string(h.height) +
+               " pixels is over max_pixels=" + std::to_string(limits.max_pixels));
   }
 }
 

@@ -25,17 +25,17 @@ struct Component {
 };
 
 struct Header {
-  int width = 0, height = 0;     // as stored, before EXIF orientation
-  int components = 0;            // 1, 3 or 4
+  int width = 0, height = 0;  // as stored, before EXIF orientation
+  int components = 0;         // 1, 3 or 4
   std::array<Component, 4> component{};
-  int sof = 0;                   // low byte of the SOFn marker: 0xC0 baseline, 0xC2 progressive, ...
-  int restart_interval = 0;      // MCUs; 0 when there is none
-  int adobe_transform = -1;      // -1: no Adobe marker
+  int sof = 0;               // low byte of the SOFn marker: 0xC0 baseline, 0xC2 progressive, ...
+  int restart_interval = 0;  // MCUs; 0 when there is none
+  int adobe_transform = -1;  // -1: no Adobe marker
   bool jfif = false;
-  int scans = 1;                 // SOS markers in the whole stream, counted for multi-scan streams
+  int scans = 1;  // SOS markers in the whole stream, counted for multi-scan streams
   int first_scan_components = 0;
-  int orientation = 1;           // EXIF 1..8, as Pillow reads it; parsed only on request
-  size_t scan_offset = 0;        // first byte after the first SOS segment
+  int orientation = 1;     // EXIF 1..8, as Pillow reads it; parsed only on request
+  size_t scan_offset = 0;  // first byte after the first SOS segment
   size_t bytes = 0;
 
   bool progressive() const { return sof == 0xC2 || sof == 0xC6 || sof == 0xCA || sof == 0xCE; }

@@ -41,7 +41,8 @@ boolean Suspend(j_decompress_ptr cinfo) {
 
 void Skip(j_decompress_ptr cinfo, long count) {
   jpeg_source_mgr* src = cinfo->src;
-  const size_t step = static_cast<size_t>(count) < src->bytes_in_buffer ? static_cast<size_t>(count) : src->bytes_in_buffer;
+  const size_t step =
+      static_cast<size_t>(count) < src->bytes_in_buffer ? static_cast<size_t>(count) : src->bytes_in_buffer;
   src->next_input_byte += step;
   src->bytes_in_buffer -= step;
 }
@@ -143,10 +144,8 @@ class TurboSource final : public RowSource {
       case JERR_CONVERSION_NOTIMPL:
       case JERR_FRACT_SAMPLE_NOTIMPL:
       case JERR_NOT_COMPILED:
-      case JERR_SOF_UNSUPPORTED:
-        ThrowUnsupported(reason);
-      default:
-        ThrowCorrupt(reason);
+      case JERR_SOF_UNSUPPORTED: ThrowUnsupported(reason);
+      default: ThrowCorrupt(reason);
     }
   }
 
@@ -159,13 +158,11 @@ class TurboSource final : public RowSource {
     }
     if (status == JPEG_SUSPENDED) ThrowTruncated();
     // Two parsers read one header. Buffers were sized by ours, so they have to agree.
-    if (static_cast<int>(cinfo_.image_width) != header.width || static_cast<int>(cinfo_.image_height) != header.height ||
-        cinfo_.num_components != header.components) {
+    if (static_cast<int>(cinfo_.image_width) != header.width ||
+        static_cast<int>(cinfo_.image_height) != header.height || cinfo_.num_components != header.components) {
       ThrowCorrupt("contradictory frame headers");
     }
-    cinfo_.out_color_space = header.components == 1   ? JCS_GRAYSCALE
-                             : header.components == 3 ? JCS_EXT_RGBX
-                                                      : JCS_CMYK;
+    cinfo_.out_color_space = header.components == 1 ? JCS_GRAYSCALE : header.components == 3 ? JCS_EXT_RGBX : JCS_CMYK;
     cinfo_.dct_method = JDCT_ISLOW;
     cinfo_.do_fancy_upsampling = TRUE;
   }

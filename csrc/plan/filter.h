@@ -18,16 +18,16 @@ inline constexpr int kTapBits = 22;
 // out[i] = clip8((sum_t in[start[i] + t] * weight[i * stride + t] + 2^21) >> 22), t < length[i]
 struct Taps {
   static constexpr int kStrideStep = 4;  // kernels take four taps at a time
-  int in_size = 0;    // pixels of the whole source axis
-  int count = 0;      // output positions
-  int stride = 0;     // weights kept per position, a multiple of kStrideStep; those past length[i] are zero
+  int in_size = 0;                       // pixels of the whole source axis
+  int count = 0;                         // output positions
+  int stride = 0;  // weights kept per position, a multiple of kStrideStep; those past length[i] are zero
   std::vector<int> start, length;
   std::vector<int32_t> weight;
 
-  int first() const;           // lowest source index that any position reads
-  int last() const;            // one past the highest
-  int longest() const;         // largest length
-  bool copies() const;         // position i is source pixel start[0] + i, unchanged
+  int first() const;    // lowest source index that any position reads
+  int last() const;     // one past the highest
+  int longest() const;  // largest length
+  bool copies() const;  // position i is source pixel start[0] + i, unchanged
 };
 
 // Positions [begin, begin + count) of an axis resampled from `in_size` to `out_size` pixels.

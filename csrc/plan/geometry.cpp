@@ -10,13 +10,13 @@ namespace fastpre {
 
 Orientation DecomposeOrientation(int exif) {
   switch (exif) {
-    case 2: return {false, true, false};   // mirrored left-right
-    case 3: return {false, true, true};    // rotated by 180 degrees
-    case 4: return {false, false, true};   // mirrored top-bottom
-    case 5: return {true, false, false};   // transposed
-    case 6: return {true, false, true};    // to be rotated 90 degrees clockwise
-    case 7: return {true, true, true};     // transversed
-    case 8: return {true, true, false};    // to be rotated 90 degrees counter-clockwise
+    case 2: return {false, true, false};  // mirrored left-right
+    case 3: return {false, true, true};   // rotated by 180 degrees
+    case 4: return {false, false, true};  // mirrored top-bottom
+    case 5: return {true, false, false};  // transposed
+    case 6: return {true, false, true};   // to be rotated 90 degrees clockwise
+    case 7: return {true, true, true};    // transversed
+    case 8: return {true, true, false};   // to be rotated 90 degrees counter-clockwise
     default: return {};
   }
 }

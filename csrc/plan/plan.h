@@ -13,21 +13,21 @@ namespace fastpre {
 struct Plan {
   Geometry geometry;
   Orientation orientation;
-  Rect source;           // stored pixels that the output depends on
-  Taps columns, rows;    // in the stored frame, ascending; `start` counts from the image's origin
+  Rect source;         // stored pixels that the output depends on
+  Taps columns, rows;  // in the stored frame, ascending; `start` counts from the image's origin
   // The pass down the columns of the stored frame comes first. Pillow's order is that of the
   // *oriented* image, so EXIF orientations 5..8 turn it round.
   bool vertical_first = false;
 
-  double megapixels = 0;   // of the stored image
-  double decode_units = 0; // cost model: entropy-coded bytes and pixels, in arbitrary units
+  double megapixels = 0;    // of the stored image
+  double decode_units = 0;  // cost model: entropy-coded bytes and pixels, in arbitrary units
 };
 
 Plan ComputePlan(const Header& header, const Spec& spec);
 
 // Where position (column i, row j) of the stored frame lands in the slot.
 struct Placement {
-  ptrdiff_t origin = 0;                 // element offset of (0, 0) for channel 0
+  ptrdiff_t origin = 0;  // element offset of (0, 0) for channel 0
   ptrdiff_t column_step = 0, row_step = 0;
 };
 Placement ComputePlacement(const Plan& plan, const OutputView& out);
