@@ -1,7 +1,7 @@
 """fastpre: JPEG bytes to a normalized, model-ready tensor in one call.
 
-    import fastpre
-    x = fastpre.decode_resize_normalize(["a.jpg", "b.jpg"])  # float32 (2, 3, 224, 224)
+import fastpre
+x = fastpre.decode_resize_normalize(["a.jpg", "b.jpg"])  # float32 (2, 3, 224, 224)
 """
 
 from __future__ import annotations

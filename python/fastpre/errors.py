@@ -67,8 +67,7 @@ class InternalError(RuntimeError):
 
 
 BY_NAME: dict[str, type[Exception]] = {
-    cls.__name__: cls
-    for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, InternalError)
+    cls.__name__: cls for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, InternalError)
 }
 
 

@@ -81,13 +81,13 @@ class Preprocessor:
     def __repr__(self) -> str:
         return f"Preprocessor({self.spec!r}, device={self.device!r}, num_threads={self.num_threads})"
 
-    def __call__(self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0) -> Any:
+    def __call__(
+        self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0
+    ) -> Any:
         """The batch's tensor; see `run`."""
         return self.run(images, out=out, on_error=on_error, fill=fill).tensor
 
-    def run(
-        self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0
-    ) -> Result:
+    def run(self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0) -> Result:
         """Decodes, resizes, crops and normalizes a batch.
 
         Args:
@@ -112,9 +112,7 @@ class Preprocessor:
         size = self._check(items, on_error)
         shape = (len(items), self.spec.channels, *size)
         memory = (
-            _output.allocate(shape, self.spec, self.pin_memory)
-            if out is None
-            else _output.adopt(out, shape, self.spec)
+            _output.allocate(shape, self.spec, self.pin_memory) if out is None else _output.adopt(out, shape, self.spec)
         )
         records = self._execute(items, memory, size, fill)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
@@ -135,7 +133,7 @@ class Preprocessor:
         items = _sources.sources(images)
         size = self._check(items, on_error)
         shape = (len(items), self.spec.channels, *size)
-        strides = _output.dense_strides(shape, _torch.name_of(self.spec.memory_format))
+        strides = _output.dense_strides(shape, self.spec.memory_format_name)
         tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
         records = self._execute(items, _output.Output(tensor, tensor.data_ptr, strides), size, fill)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]

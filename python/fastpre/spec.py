@@ -99,7 +99,26 @@ def _imagenet(values: tuple[float, float, float], color: str) -> tuple[float, ..
     return values[::-1] if color == "BGR" else values
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+class _TorchName:
+    """A field kept as a name and read as torch's object of that name (the name itself without torch).
+
+    So that a Spec can be made, compared and used without importing torch.
+    """
+
+    def __init__(self, default: str) -> None:
+        self.default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.key = f"_{name}_name"
+
+    def __get__(self, spec: Any, owner: type) -> Any:
+        return self.default if spec is None else _torch.as_attribute(spec.__dict__[self.key])
+
+    def __set__(self, spec: Any, value: object) -> None:
+        spec.__dict__[self.key] = _torch.name_of(value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Spec:
     """The static part of a preprocessing call: validated, hashable, and equal by value.
 
@@ -142,8 +161,8 @@ class Spec:
     interpolation: str = "bilinear"
     mean: Any = "imagenet"
     std: Any = "imagenet"
-    dtype: Any = "float32"
-    memory_format: Any = "contiguous_format"
+    dtype: Any = _TorchName("float32")  # noqa: RUF009
+    memory_format: Any = _TorchName("contiguous_format")  # noqa: RUF009
     color: str = "RGB"
     exif_orientation: bool = False
     fidelity: str = "exact"
@@ -166,10 +185,8 @@ class Spec:
         _one_of("pass_order", self.pass_order, PASS_ORDERS)
         if self.pass_order == "auto":
             put("pass_order", _installed_pass_order())
-        dtype = _one_of("dtype", _torch.name_of(self.dtype), _torch.DTYPES)
-        layout = _one_of("memory_format", _torch.name_of(self.memory_format), _torch.MEMORY_FORMATS)
-        put("dtype", _torch.as_attribute(dtype))
-        put("memory_format", _torch.as_attribute(layout))
+        _one_of("dtype", self.dtype_name, _torch.DTYPES)
+        _one_of("memory_format", self.memory_format_name, _torch.MEMORY_FORMATS)
         if not isinstance(self.exif_orientation, bool):
             raise TypeError(f"exif_orientation must be True or False, got {self.exif_orientation!r}")
         if (self.mean is None) != (self.std is None):
@@ -190,15 +207,20 @@ class Spec:
             if self.max_size <= self.resize:
                 raise ValueError(f"max_size must be greater than resize={self.resize}, got {self.max_size}")
 
+    def _values(self) -> dict[str, Any]:
+        names = {"dtype": self.dtype_name, "memory_format": self.memory_format_name}
+        return {f.name: names[f.name] if f.name in names else getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def __eq__(self, other: object) -> bool:
+        return self._values() == other._values() if isinstance(other, Spec) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values().values()))
+
     def __repr__(self) -> str:
-        shown = []
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("dtype", "memory_format"):
-                value = _torch.name_of(value)
-            default = _installed_pass_order() if field.name == "pass_order" else field.default
-            if field.name in ("resize", "crop", "interpolation", "mean", "std") or value != default:
-                shown.append(f"{field.name}={value!r}")
+        always = ("resize", "crop", "interpolation", "mean", "std")
+        defaults = {f.name: f.default for f in dataclasses.fields(self)} | {"pass_order": _installed_pass_order()}
+        shown = [f"{k}={v!r}" for k, v in self._values().items() if k in always or v != defaults[k]]
         return f"Spec({', '.join(shown)})"
 
     @property
@@ -209,7 +231,14 @@ class Spec:
     @property
     def dtype_name(self) -> str:
         """`dtype` as a string, with or without torch."""
-        return _torch.name_of(self.dtype)
+        name: str = self.__dict__["_dtype_name"]
+        return name
+
+    @property
+    def memory_format_name(self) -> str:
+        """`memory_format` as a string, with or without torch."""
+        name: str = self.__dict__["_memory_format_name"]
+        return name
 
     @property
     def output_size(self) -> tuple[int, int] | None:

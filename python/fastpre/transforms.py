@@ -1,6 +1,6 @@
 """Drop-ins for torchvision: one image in, one (C, H, W) tensor out.
 
-    dataset = torchvision.datasets.ImageFolder(root, transform=DecodeResizeNormalize(), loader=read_bytes)
+dataset = torchvision.datasets.ImageFolder(root, transform=DecodeResizeNormalize(), loader=read_bytes)
 """
 
 from __future__ import annotations

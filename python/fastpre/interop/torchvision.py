@@ -176,7 +176,9 @@ class _Reader:
 
     def spec(self) -> Spec:
         if self.state == "pil":
-            raise ValueError("cannot fuse: the transform ends with a PIL image; it needs ToTensor, PILToTensor or ToImage")
+            raise ValueError(
+                "cannot fuse: the transform ends with a PIL image; it needs ToTensor, PILToTensor or ToImage"
+            )
         if self.state == "uint8":
             self.fields["dtype"] = "uint8"
         if not self.normalized:

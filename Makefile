@@ -1,0 +1,74 @@
+# Each target works from a fresh clone: Python 3.10..3.14 and a C++ compiler are all it needs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+OUT := out
+IMAGES ?=
+FUZZ_SECONDS ?= 300
+SOURCES := CMakeLists.txt $(shell find cmake csrc python -type f -not -name '*.pyc')
+
+# Python remembers the compiler that it was built with, which need not be on this machine.
+first = $(shell for name in $(1); do command -v $$name && break; done)
+ifeq ($(origin CXX),default)
+CXX := $(call first,c++ g++ clang++)
+endif
+ifeq ($(origin CC),default)
+CC := $(call first,cc gcc clang)
+endif
+export CC CXX
+
+SETUP := scripts/make-venv.sh scripts/find-python.sh scripts/system-packages.sh
+
+.PHONY: help demo test wheel lint sanitize fuzz docs bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  IMAGES=folder: your own photographs, for demo and bench; PYTHON=/path/to/python3: for the first set-up"
+
+demo: $(VENV)/demo.stamp ## Preprocess photographs, compare with torchvision, write out/
+	@test -n "$(IMAGES)" -o -d $(OUT)/photographs || $(BIN)/python scripts/photographs.py $(OUT)/photographs
+	$(BIN)/fastpre run "$(or $(IMAGES),$(OUT)/photographs)" -o $(OUT)/images.safetensors --preview $(OUT)/preview.png --compare
+
+test: $(VENV)/dev.stamp ## Build the extension and run the tests
+	$(BIN)/python -m pytest -q tests
+
+wheel: $(VENV)/venv.stamp ## Build a self-contained wheel into dist/, and try it in an empty environment
+	scripts/build-wheel.sh $(VENV) dist
+
+lint: $(VENV)/dev.stamp ## Check style, types and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
+
+sanitize: $(VENV)/venv.stamp ## Run the C++ tests under address and undefined-behaviour sanitizers
+	scripts/sanitize.sh $(BIN)
+
+fuzz: $(VENV)/dev.stamp ## Fuzz the core for FUZZ_SECONDS (needs clang)
+	scripts/fuzz.sh $(BIN) $(FUZZ_SECONDS)
+
+docs: $(VENV)/dev.stamp ## Write the API reference from the docstrings to out/api
+	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre fastpre.transforms fastpre.errors
+
+bench: $(VENV)/dev.stamp ## Compare speeds with other libraries on this machine
+	$(BIN)/fastpre bench $(if $(IMAGES),"$(IMAGES)")
+
+clean: ## Remove everything that was built, downloaded or written
+	rm -rf $(VENV) build dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+# Stamps: a second call installs nothing, unless a source or pyproject.toml has changed. Without build
+# isolation, compiling again is incremental.
+$(VENV)/venv.stamp: $(SETUP)
+	@scripts/make-venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml $(SOURCES)
+	@echo "compiling fastpre; installing what is missing of torch, torchvision, Pillow (a few minutes the first time)"
+	@$(PIP) install -q --no-build-isolation '.[torch,preview]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml $(SOURCES)
+	@echo "compiling fastpre; installing what is missing of its development tools (a few minutes the first time)"
+	@$(PIP) install -q --no-build-isolation '.[dev]'
+	@touch $@

@@ -1,0 +1,79 @@
+"""The command line: `fastpre run`, `inspect`, `doctor`, `bench`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+
+import click
+
+from fastpre import InternalError, __version__
+
+__all__ = ["Unusable", "main"]
+
+EXIT_CODES = """\b
+Exit codes:
+  0  all is fine
+  1  an image failed (`run`: only with --strict, or when not one image is usable)
+  2  wrong usage, or something is missing on this machine
+"""
+
+# Imported when asked for, so that --help does not wait for torch.
+COMMANDS: Mapping[str, str] = {
+    "run": "fastpre.cli.run:run",
+    "inspect": "fastpre.cli.inspect:inspect",
+    "doctor": "fastpre.cli.doctor:doctor",
+    "bench": "fastpre.cli.bench:bench",
+}
+
+
+class Unusable(click.ClickException):
+    """Something on this machine is in the way: a missing library, a full disk, a read-only folder."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one command; None if there is no such one."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; our own bugs and the machine's refusals become one line and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `fastpre inspect ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except InternalError as e:
+            raise Unusable(f"a bug in fastpre, please report it: {e}") from e
+        except OSError as e:
+            raise Unusable(str(e)) from e
+
+
+@click.group(cls=LazyGroup, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastpre")
+def main() -> None:
+    r"""JPEG files to normalized, model-ready tensors, equal to Pillow + torchvision to the last bit.
+
+    \b
+    Examples:
+      fastpre run photos/ -o photos.safetensors --preview sheet.png
+      fastpre inspect cat.jpg
+      fastpre doctor
+      fastpre bench photos/
+    """

