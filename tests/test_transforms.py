@@ -53,11 +53,31 @@ COMPOSES: list[Callable[[], Any]] = [
     lambda: v1.Compose([v1.Resize(64), v1.CenterCrop(56), v1.ToTensor(), v1.Normalize(MEAN, STD)]),
     lambda: v1.Compose([v1.Resize((40, 90), v1.InterpolationMode.BICUBIC), v1.ToTensor()]),
     lambda: v1.Compose([v1.Resize(60, max_size=70), v1.CenterCrop((80, 50)), v1.PILToTensor()]),
-    lambda: v1.Compose([v1.CenterCrop(400), v1.PILToTensor(), v1.ConvertImageDtype(torch.float32), v1.Normalize(MEAN, STD)]),
+    lambda: v1.Compose(
+        [v1.CenterCrop(400), v1.PILToTensor(), v1.ConvertImageDtype(torch.float32), v1.Normalize(MEAN, STD)]
+    ),
     lambda: v1.Compose([v1.Resize(64), v1.Compose([v1.CenterCrop([56]), v1.ToTensor()]), v1.Normalize(MEAN, STD)]),
-    lambda: v2.Compose([v2.Resize(64), v2.CenterCrop(56), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]),
-    lambda: v2.Compose([v2.Resize(64, v2.InterpolationMode.LANCZOS), v2.CenterCrop(56), v2.PILToTensor(), v2.ConvertImageDtype(torch.float32)]),
-    lambda: v2.Compose([v2.Resize(64), v2.ToImage(), v2.CenterCrop(70), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD), v2.ToDtype(torch.float16)]),
+    lambda: v2.Compose(
+        [v2.Resize(64), v2.CenterCrop(56), v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    ),
+    lambda: v2.Compose(
+        [
+            v2.Resize(64, v2.InterpolationMode.LANCZOS),
+            v2.CenterCrop(56),
+            v2.PILToTensor(),
+            v2.ConvertImageDtype(torch.float32),
+        ]
+    ),
+    lambda: v2.Compose(
+        [
+            v2.Resize(64),
+            v2.ToImage(),
+            v2.CenterCrop(70),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, STD),
+            v2.ToDtype(torch.float16),
+        ]
+    ),
     lambda: torch.nn.Sequential(v2.Resize(64), v2.PILToTensor(), v2.ToPureTensor()),
 ]
 

@@ -85,7 +85,8 @@ std::optional<int> FromExif(std::string_view data) {
   // The headers that Pillow takes for TIFF. With any other it is done, and does not ask XMP.
   const std::string_view magic = data.substr(0, 4);
   const bool known = magic == std::string_view("II*\0", 4) || magic == std::string_view("MM\0*", 4) ||
-                     magic == std::string_view("MM*\0", 4) || magic == std::string_view("II\0*", 4);
+                     magic == std::string_view("MM*\0", 4) || magic == std::string_view("II\0*", 4) ||
+                     magic == std::string_view("MM\0+", 4);
   if (!known) return 1;
   tiff.set_big_endian(data[0] == 'M');
   const auto directory = tiff.Read(4, 4);

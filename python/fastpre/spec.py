@@ -161,8 +161,8 @@ class Spec:
     interpolation: str = "bilinear"
     mean: Any = "imagenet"
     std: Any = "imagenet"
-    dtype: Any = _TorchName("float32")  # noqa: RUF009
-    memory_format: Any = _TorchName("contiguous_format")  # noqa: RUF009
+    dtype: Any = _TorchName("float32")
+    memory_format: Any = _TorchName("contiguous_format")
     color: str = "RGB"
     exif_orientation: bool = False
     fidelity: str = "exact"
@@ -253,7 +253,7 @@ class Spec:
 
     def replace(self, **changes: Any) -> Spec:
         """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
+        return Spec(**(self._values() | changes))
 
     @staticmethod
     def from_torchvision(transform: object) -> Spec:

@@ -1,0 +1,87 @@
+"""Writes a seed corpus for fuzz_preprocess: small JPEGs of every kind that Pillow can encode.
+
+    python fuzz/make_seeds.py OUT_DIR [FILE or FOLDER]...
+
+Each seed is 12 bytes of Spec and a JPEG; files and folders named after OUT_DIR are wrapped likewise.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+SPEC_BYTES = 12
+MAX_SEED_BYTES = 1 << 16  # larger streams only slow the search down
+
+
+def picture(mode: str, width: int, height: int) -> Image.Image:
+    """Gradients under noise: every coefficient is in use, and runs of zeros too."""
+    rng = random.Random(f"{mode}{width}x{height}")
+    bands = [
+        Image.frombytes(
+            "L",
+            (width, height),
+            bytes((3 * x * (band + 1) + 5 * y + rng.randrange(40)) % 256 for y in range(height) for x in range(width)),
+        )
+        for band in range(len(mode))
+    ]
+    return Image.merge(mode, bands)
+
+
+def encoded() -> Iterator[tuple[str, bytes]]:
+    """Every combination of mode, sampling, progressive and restart markers, with a few sizes."""
+    sizes = itertools.cycle([(1, 1), (17, 9), (40, 33), (64, 48), (7, 90)])
+    for mode, subsampling, progressive, restart in itertools.product(
+        ("L", "RGB", "CMYK"), (0, 1, 2), (False, True), (0, 1)
+    ):
+        if mode != "RGB" and subsampling:
+            continue
+        width, height = next(sizes)
+        options: dict[str, Any] = {"quality": 60, "progressive": progressive, "restart_marker_blocks": restart}
+        if mode == "RGB":
+            options["subsampling"] = subsampling
+        yield f"{mode}-{subsampling}-{progressive:d}-{restart}", encode(picture(mode, width, height), **options)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield f"exif-{orientation}", encode(picture("RGB", 24, 40), exif=exif)
+
+
+def encode(image: Image.Image, **options: Any) -> bytes:
+    """The image as a JPEG stream."""
+    out = io.BytesIO()
+    image.save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def wrapped(paths: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Files as they are, folders' files recursively."""
+    for root in map(Path, paths):
+        files = sorted(root.rglob("*")) if root.is_dir() else [root]
+        for index, path in enumerate(files):
+            if path.is_file() and path.stat().st_size <= MAX_SEED_BYTES:
+                yield f"{root.name}-{index}", path.read_bytes()
+
+
+def main(arguments: list[str]) -> None:
+    """Writes the seeds and says how many."""
+    out = Path(arguments[0])
+    out.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(0)
+    seeds = dict(itertools.chain(encoded(), wrapped(arguments[1:])))
+    for name, jpeg in seeds.items():
+        (out / name).write_bytes(rng.randbytes(SPEC_BYTES) + jpeg)
+    print(f"{len(seeds)} seeds in {out}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1:])

@@ -1,0 +1,130 @@
+"""Every kind of image source, and the kinds that are refused."""
+
+from __future__ import annotations
+
+import array
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fastpre
+from reference import assert_equal, preprocess
+
+PRE = fastpre.Preprocessor(fastpre.Spec(resize=40, crop=32), num_threads=2)
+
+
+@pytest.fixture(scope="module")
+def want(photo: bytes) -> torch.Tensor:
+    return preprocess(photo, resize=40, crop=32)
+
+
+def spaced(photo: bytes) -> np.ndarray:
+    return np.repeat(np.frombuffer(photo, np.uint8), 3)[::3]
+
+
+KINDS: dict[str, Callable[[bytes], Any]] = {
+    "bytes": lambda b: b,
+    "bytearray": bytearray,
+    "memoryview": memoryview,
+    "part of a memoryview": lambda b: memoryview(b"xx" + b + b"yy")[2:-2],
+    "array.array": lambda b: array.array("B", b),
+    "numpy": lambda b: np.frombuffer(b, np.uint8),
+    "numpy, spaced": spaced,
+    "numpy, part": lambda b: np.frombuffer(b"xx" + b, np.uint8)[2:],
+    "torch": lambda b: torch.frombuffer(bytearray(b), dtype=torch.uint8),
+    "torch, spaced": lambda b: torch.from_numpy(np.ascontiguousarray(spaced(b))).repeat_interleave(2)[::2],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_of_every_kind(kind: str, photo: bytes, want: torch.Tensor) -> None:
+    source = KINDS[kind](photo)
+    tensor = PRE([source, source])
+    assert_equal(tensor[0], want, kind)
+    assert_equal(tensor[1], want, kind)
+
+
+def test_paths(photo: bytes, want: torch.Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "ein Bild, größer.jpg"
+    path.write_bytes(photo)
+    for source in (path, str(path)):
+        assert_equal(PRE([source])[0], want)
+    result = PRE.run([path, photo])
+    assert result.images[0].stages_us["read"] > 0
+    assert result.images[1].stages_us["read"] == 0
+
+
+def test_mapped_file(photo: bytes, want: torch.Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo)
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        assert_equal(PRE([mapped])[0], want)
+
+
+def test_kinds_in_one_batch(photo: bytes, want: torch.Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(photo)
+    sources = [path, *(make(photo) for make in KINDS.values())]
+    assert_equal(PRE(sources), want.expand(len(sources), *want.shape))
+
+
+def test_any_iterable(photo: bytes, want: torch.Tensor) -> None:
+    for images in (
+        (photo, photo),
+        iter([photo, photo]),
+        (photo for _ in range(2)),
+        np.stack([np.frombuffer(photo, np.uint8)] * 2),
+    ):
+        assert_equal(PRE(images), torch.stack([want, want]))
+
+
+def test_inputs_are_not_changed(photo: bytes) -> None:
+    source = bytearray(photo)
+    PRE([source])
+    assert source == photo
+    source.extend(b"the buffer is not locked after the call")
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (None, "NoneType"),
+        (7, "int"),
+        (2.5, "float"),
+        ([1, 2], "list"),
+        (Image.new("RGB", (4, 4)), "Image"),
+        (memoryview(b"abcdef")[::2], "contiguous"),
+        (np.zeros(9, np.float32), "1-D float32"),
+        (np.zeros((3, 3), np.uint8), "2-D uint8"),
+        (np.zeros(9, np.int8), "1-D int8"),
+        (torch.zeros(9), r"1-D torch\.float32"),
+        (torch.zeros(3, 3, dtype=torch.uint8), r"2-D torch\.uint8"),
+        (torch.zeros(9, dtype=torch.uint8, device="meta"), "must be on the CPU"),
+        (array.array("H", [1, 2]), "2-byte items"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_wrong_kinds_name_their_index(item: Any, message: str, photo: bytes) -> None:
+    with pytest.raises(TypeError, match=rf"image 1: .*{message}"):
+        PRE([photo, item])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [b"abc", bytearray(b"abc"), memoryview(b"abc"), "a.jpg", Path("a.jpg"), np.zeros(5, np.uint8), torch.zeros(5)],
+)
+def test_one_image_is_no_batch(images: Any) -> None:
+    with pytest.raises(TypeError, match=r"for one image pass \[image\]"):
+        PRE(images)
+
+
+@pytest.mark.parametrize("images", [None, 5])
+def test_no_sequence(images: Any) -> None:
+    with pytest.raises(TypeError):
+        PRE(images)
