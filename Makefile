@@ -49,7 +49,7 @@ fuzz: $(VENV)/dev.stamp ## Fuzz the core for FUZZ_SECONDS (needs clang)
 	scripts/fuzz.sh $(BIN) $(FUZZ_SECONDS)
 
 docs: $(VENV)/dev.stamp ## Write the API reference from the docstrings to out/api
-	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre fastpre.transforms fastpre.errors
+	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre
 
 bench: $(VENV)/dev.stamp ## Compare speeds with other libraries on this machine
 	$(BIN)/fastpre bench $(if $(IMAGES),"$(IMAGES)")
