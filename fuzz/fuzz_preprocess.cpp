@@ -59,8 +59,14 @@ Slot MakeSlot(const Spec& spec, int height, int width, bool channels_last) {
   Slot s;
   const ptrdiff_t c = spec.channels(), h = height, w = width;
   s.bytes.assign(static_cast<size_t>(c * h * w) * ElementSize(spec.dtype), 0xA5);
-  s.view = {s.bytes.data(), spec.dtype, spec.channels(), height, width,
-            channels_last ? 1 : h * w, channels_last ? w * c : w, channels_last ? c : 1};
+  s.view = {s.bytes.data(),
+            spec.dtype,
+            spec.channels(),
+            height,
+            width,
+            channels_last ? 1 : h * w,
+            channels_last ? w * c : w,
+            channels_last ? c : 1};
   return s;
 }
 
@@ -105,7 +111,8 @@ void CheckCrop(Worker& worker, Bytes jpeg, Spec spec, int crop_height, int crop_
   if (!rf.ok) return;
   for (int c = 0; c < 3; ++c) {
     for (int y = 0; y < g.out_height; ++y) {
-      const uint8_t* want = full.bytes.data() + (static_cast<size_t>(c) * whole.out_height + g.window_y + y) * whole.out_width + g.window_x;
+      const uint8_t* want = full.bytes.data() +
+                            (static_cast<size_t>(c) * whole.out_height + g.window_y + y) * whole.out_width + g.window_x;
       const uint8_t* got = part.bytes.data() + (static_cast<size_t>(c) * g.out_height + y) * g.out_width;
       if (std::memcmp(want, got, g.out_width) != 0) {
         Fail("crop " + std::to_string(g.out_height) + "x" + std::to_string(g.out_width) + " of " +

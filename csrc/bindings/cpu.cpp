@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
+#include <optional>
 
 #include "bindings/errors.h"
 #include "bindings/register.h"
@@ -20,15 +22,16 @@ namespace py = pybind11;
 namespace fastpre::bindings {
 namespace {
 
-// Arbitrary units; only the order matters. A file's pixels are unknown until it is read.
-double PredictedCost(const Source& source, const Spec& spec) {
+// A file's pixels are unknown until it is read; photographs have about half a byte a pixel.
+double CostOf(const Source& source, const Spec& spec) {
   if (source.is_path) {
     struct stat status;
-    return ::stat(source.path.c_str(), &status) == 0 ? 12.0 * static_cast<double>(status.st_size) : 0.0;
+    if (::stat(source.path.c_str(), &status) != 0) return 0.0;
+    return DecodeCost(static_cast<size_t>(status.st_size), 2 * static_cast<int64_t>(status.st_size));
   }
   try {
     const Header h = ParseHeader(source.bytes, spec.limits, false, false);
-    return 7.0 * static_cast<double>(h.bytes) + static_cast<double>(h.pixels());
+    return DecodeCost(h.bytes, h.pixels());
   } catch (const Error&) {
     return 0.0;
   }
@@ -40,7 +43,7 @@ std::vector<size_t> Schedule(const std::vector<Source>& sources, const Spec& spe
   std::iota(order.begin(), order.end(), size_t{0});
   if (threads < 2 || sources.size() < 2) return order;
   std::vector<double> cost(sources.size());
-  for (size_t i = 0; i < sources.size(); ++i) cost[i] = PredictedCost(sources[i], spec);
+  for (size_t i = 0; i < sources.size(); ++i) cost[i] = CostOf(sources[i], spec);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost[a] > cost[b]; });
   return order;
 }
@@ -130,17 +133,21 @@ std::pair<int, int> SizeFor(const CompiledSpec& spec, int height, int width) {
 }
 
 // Output (height, width) of each image, or a failed record's error; needs headers only.
-py::list Sizes(const CompiledSpec& spec, const py::sequence& images) {
+std::vector<std::optional<std::pair<int, int>>> Sizes(const CompiledSpec& spec, const py::sequence& images) {
   const Sources sources(images);
-  py::list sizes;
-  Buffer file;
-  for (const Source& source : sources.list()) {
-    try {
-      const Bytes b = source.is_path ? ReadFile(source.path, spec.spec.limits.max_bytes, &file) : source.bytes;
-      const Geometry g = ComputeGeometry(ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation), spec.spec);
-      sizes.append(py::make_tuple(g.out_height, g.out_width));
-    } catch (const Error&) {
-      sizes.append(py::none());  // the run proper reports it, with its reason
+  std::vector<std::optional<std::pair<int, int>>> sizes;
+  {
+    // Safe: `sources` holds the buffers, and nothing here touches a Python object.
+    py::gil_scoped_release nogil;
+    Buffer file;
+    for (const Source& source : sources.list()) {
+      try {
+        const Bytes b = source.is_path ? ReadFile(source.path, spec.spec.limits.max_bytes, &file) : source.bytes;
+        const Geometry g = ComputeGeometry(ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation), spec.spec);
+        sizes.emplace_back(std::pair(g.out_height, g.out_width));
+      } catch (const Error&) {
+        sizes.emplace_back();  // the run proper reports it, with its reason
+      }
     }
   }
   return sizes;

@@ -3,9 +3,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <cstring>
+#include <algorithm>
 #include <memory>
-#include <numeric>
+#include <new>
 #include <vector>
 
 #include "bindings/register.h"
@@ -63,8 +63,11 @@ struct HostTensor {
     } else {
       throw py::value_error("unknown dtype '" + name + "'");
     }
-    const int64_t count = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
-    memory->Reserve(static_cast<size_t>(std::max<int64_t>(count, 1)) * type.bits / 8);
+    size_t bytes = type.bits / 8;
+    for (const int64_t side : shape) {
+      if (side < 0 || __builtin_mul_overflow(bytes, static_cast<size_t>(side), &bytes)) throw std::bad_alloc();
+    }
+    memory->Reserve(std::max<size_t>(bytes, 1));
   }
 };
 
@@ -106,7 +109,18 @@ void register_dlpack(py::module_& m) {
       .def_property_readonly("data_ptr",
                              [](const HostTensor& t) { return reinterpret_cast<uintptr_t>(t.memory->data()); })
       .def("__dlpack_device__", [](const HostTensor&) { return py::make_tuple(kDLCPU, 0); })
-      .def("__dlpack__", [](const HostTensor& t, const py::kwargs&) { return ToCapsule(t); });
+      .def(
+          "__dlpack__",
+          [](const HostTensor& t, const py::object&, const py::object&, const py::object& device,
+             const py::object& copy) {
+            if (!device.is_none() && !device.equal(py::make_tuple(kDLCPU, 0))) {
+              throw py::buffer_error("this tensor is in host memory, device (1, 0)");
+            }
+            if (!copy.is_none() && copy.cast<bool>()) throw py::buffer_error("copies are the consumer's to make");
+            return ToCapsule(t);
+          },
+          py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
+          py::arg("dl_device") = py::none(), py::arg("copy") = py::none());
 }
 
 }  // namespace fastpre::bindings

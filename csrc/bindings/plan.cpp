@@ -23,7 +23,12 @@ auto WithBytes(const py::object& item, int64_t max_bytes, Use use) {
   Sources sources(one);
   const Source& source = sources.list()[0];
   Buffer file;
-  return use(source.is_path ? ReadFile(source.path, max_bytes, &file) : source.bytes);
+  Bytes bytes = source.bytes;
+  if (source.is_path) {
+    py::gil_scoped_release nogil;
+    bytes = ReadFile(source.path, max_bytes, &file);
+  }
+  return use(bytes);
 }
 
 py::dict HeaderDict(const Header& h) {
@@ -75,7 +80,7 @@ py::dict PlanDict(const Header& header, const Plan& p, bool with_taps) {
   d["taps"] = py::make_tuple(p.rows.longest(), p.columns.longest());
   d["decode_scale"] = py::make_tuple(8, 8);
   d["decoder"] = "libjpeg-turbo";
-  d["cost"] = p.decode_units;
+  d["cost"] = p.cost;
   if (with_taps) {
     d["row_taps"] = TapsDict(p.rows);
     d["column_taps"] = TapsDict(p.columns);

@@ -17,19 +17,39 @@ struct Source {
   bool is_path = false;
 };
 
-// Owns the Py_buffers. Made and destroyed with the GIL held.
+// Borrowed buffers of Python objects, given back with the GIL held.
+class Views {
+ public:
+  Views() = default;
+  ~Views() {
+    for (Py_buffer& view : views_) PyBuffer_Release(&view);
+  }
+  Views(const Views&) = delete;
+  Views& operator=(const Views&) = delete;
+
+  // Null, with no Python error set, if the object has no contiguous buffer.
+  const Py_buffer* Borrow(PyObject* object) {
+    views_.emplace_back();
+    if (PyObject_GetBuffer(object, &views_.back(), PyBUF_ND) == 0) return &views_.back();
+    PyErr_Clear();
+    views_.pop_back();
+    return nullptr;
+  }
+
+ private:
+  std::vector<Py_buffer> views_;
+};
+
+// Made and destroyed with the GIL held; the list may be read without it.
 class Sources {
  public:
+  // Throws TypeError for an item of another kind, ValueError for a path that no file can have.
   explicit Sources(const pybind11::sequence& items);
-  ~Sources();
-  Sources(const Sources&) = delete;
-  Sources& operator=(const Sources&) = delete;
 
   const std::vector<Source>& list() const { return list_; }
 
  private:
-  void Release();
-  std::vector<Py_buffer> views_;
+  Views views_;
   std::vector<Source> list_;
 };
 

@@ -97,7 +97,7 @@ void PackedF32(const uint8_t* row, int count, const Affine& affine, const int* o
   ScalarKernels()->packed_f32(row + 4 * x, count - x, affine, order, out + 3 * x);
 }
 
-#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2) || (HWY_ARCH_ARM_A64 && HWY_TARGET == HWY_NEON)
+#if (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2) || (HWY_ARCH_ARM_A64 && HWY_TARGET != HWY_EMU128)
 using DU16 = hn::FixedTag<uint16_t, kVectorPixels>;
 
 // Both conversions round to nearest even; values are finite or infinite, never NaN.

@@ -1,11 +1,15 @@
 #include "cpu/pipeline.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "cpu/store.h"
 
@@ -86,19 +90,31 @@ Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
   struct Closer {
     void operator()(std::FILE* f) const { std::fclose(f); }
   };
+  auto fail = [](const char* what, int code) {
+    throw Error(ErrorKind::kIo, std::string(what) + ": " + std::strerror(code));
+  };
   std::unique_ptr<std::FILE, Closer> file(std::fopen(path.c_str(), "rb"));
-  if (!file) throw Error(ErrorKind::kIo, std::string("cannot open: ") + std::strerror(errno));
-  if (std::fseek(file.get(), 0, SEEK_END) != 0) throw Error(ErrorKind::kIo, "cannot seek");
-  const long size = std::ftell(file.get());
-  if (size < 0) throw Error(ErrorKind::kIo, "cannot tell its size");
-  if (size > max_bytes) {
-    ThrowLimit(std::to_string(size) + " bytes is over max_bytes=" + std::to_string(max_bytes));
+  if (!file) fail("cannot open", errno);
+  struct stat status;
+  if (::fstat(fileno(file.get()), &status) != 0) fail("cannot stat", errno);
+  if (S_ISDIR(status.st_mode)) fail("cannot read", EISDIR);
+  // What stat says is a hint: pipes and /proc have no size, and a file can grow.
+  if (status.st_size > max_bytes) {
+    ThrowLimit(std::to_string(status.st_size) + " bytes is over max_bytes=" + std::to_string(max_bytes));
   }
-  std::rewind(file.get());
-  uint8_t* data = buffer->Reserve(static_cast<size_t>(size) + 1);
-  const size_t got = std::fread(data, 1, static_cast<size_t>(size), file.get());
-  if (std::ferror(file.get())) throw Error(ErrorKind::kIo, std::string("cannot read: ") + std::strerror(errno));
-  return {data, got};
+  size_t capacity = std::max<size_t>(static_cast<size_t>(status.st_size) + 1, 4096), size = 0;
+  uint8_t* data = buffer->Reserve(capacity);
+  while (const size_t got = std::fread(data + size, 1, capacity - size, file.get())) {
+    size += got;
+    if (size < capacity) continue;
+    if (static_cast<int64_t>(size) > max_bytes) ThrowLimit("more bytes than max_bytes=" + std::to_string(max_bytes));
+    const std::vector<uint8_t> so_far(data, data + size);
+    capacity *= 2;
+    data = buffer->Reserve(capacity);
+    std::memcpy(data, so_far.data(), size);
+  }
+  if (std::ferror(file.get())) fail("cannot read", errno);
+  return {data, size};
 }
 
 void FillSlot(const OutputView& out, float value) {
@@ -171,11 +187,13 @@ void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& af
   if (!record->ok) return;
   record->ok = false;
   Run(bytes, spec, affine, out, record);
+  file_.ShrinkAbove(kKeepBytes);
 }
 
 void Worker::Trim() {
   turbo_->Release();
-  for (Buffer* b : {&rows_, &ring_, &narrow_, &row_out_}) b->ShrinkAbove(kKeepBytes);
+  for (Buffer* b : {&rows_, &ring_, &narrow_, &row_out_, &columns_.weights, &columns_.permutation, &lines_.weights})
+    b->ShrinkAbove(kKeepBytes);
 }
 
 void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
@@ -186,8 +204,8 @@ void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const
   record->height = plan.geometry.oriented_height;
   record->decoder = source.name();
   if (plan.geometry.out_width != out.width || plan.geometry.out_height != out.height) {
-    ThrowInternal("plan of " + std::to_string(plan.geometry.out_width) + "x" +
-                  std::to_string(plan.geometry.out_height) + " for another slot");
+    // Sizes came from a first look at the headers. Only a file can change in between.
+    throw Error(ErrorKind::kIo, "its size changed during the call");
   }
   clock.Charge(kStageHeader);
   source.Open(bytes, header, plan.source);

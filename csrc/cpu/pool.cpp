@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -102,14 +103,13 @@ class Pool {
   }
 
   void Run(Job* job, int threads) {
-    const int helpers = static_cast<int>(std::min<size_t>(threads, job->count)) - 1;
+    int helpers = static_cast<int>(std::min<size_t>(threads, job->count)) - 1;
     std::unique_ptr<Worker> worker = TakeWorker();
     if (helpers > 0) {
       std::lock_guard<std::mutex> lock(mutex_);
-      job->helpers_wanted = helpers;
+      helpers = std::min(helpers, Grow(helpers));
       jobs_.push_back(job);
-      while (static_cast<int>(threads_.size()) < helpers) threads_.emplace_back([this] { Loop(); }).detach();
-      started_.store(static_cast<int>(threads_.size()));
+      job->helpers_wanted = helpers;
     }
     if (helpers > 0) wake_.notify_all();
     job->Work(*worker);
@@ -125,6 +125,16 @@ class Pool {
   int size() const { return started_.load(); }
 
  private:
+  // Starts threads until there are `wanted`, or as many as the system allows. Called with the mutex held.
+  int Grow(int wanted) {
+    try {
+      for (; started_ < wanted; ++started_) std::thread([this] { Loop(); }).detach();
+    } catch (const std::system_error&) {
+      // A limit on processes. The caller's own thread does what is left.
+    }
+    return started_;
+  }
+
   void Loop() {
     Worker worker;
     std::unique_lock<std::mutex> lock(mutex_);
@@ -165,7 +175,6 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   std::deque<Job*> jobs_;
-  std::vector<std::thread> threads_;
   std::vector<std::unique_ptr<Worker>> spare_;
   std::atomic<int> started_{0};
 };

@@ -17,8 +17,9 @@ int AvailableThreads();
 // caller among them. Indices are taken in ascending order, one at a time, so callers put the
 // costliest work first. Returns when all are done. `body` must not throw.
 //
-// Calls from several threads share the helpers: a call whose helpers are busy elsewhere runs on
-// its own thread alone, which never waits and never oversubscribes.
+// Calls from several threads share the helpers: a call whose helpers are busy elsewhere runs on its
+// own thread and never waits. There are never more than the callers' threads and the helpers, of
+// which there are as many as the largest call asked for, less one.
 //
 // After fork() the child starts with a fresh pool; threads do not survive a fork.
 void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);

@@ -23,7 +23,7 @@ HWY_INLINE V32 MultiplyPairs(V16 a, V16 b) {
   return V32{_mm256_madd_epi16(a.raw, b.raw)};
 #elif HWY_ARCH_X86 && HWY_TARGET <= HWY_SSSE3
   return V32{_mm_madd_epi16(a.raw, b.raw)};
-#elif HWY_ARCH_ARM_A64 && HWY_TARGET == HWY_NEON
+#elif HWY_ARCH_ARM_A64 && HWY_TARGET != HWY_EMU128
   return V32(vpaddq_s32(vmull_s16(vget_low_s16(a.raw), vget_low_s16(b.raw)), vmull_high_s16(a.raw, b.raw)));
 #else
   const D32 d;

@@ -1,6 +1,8 @@
 #include "jpeg/header.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -118,6 +120,9 @@ int CountScans(Bytes b, size_t from) {
 
 struct Metadata {
   std::string exif, xmp;
+  // The first in byte order of the ICC segments before the frame header: the one whose 14th byte
+  // Pillow asks for the number of segments, and fails if it has none.
+  std::optional<std::string_view> icc;
 };
 
 // Pillow walks Photoshop's resource blocks and gives the image up where a block's name would begin
@@ -127,13 +132,17 @@ void CheckPhotoshop(Bytes s) {
   while (at + 4 <= s.size() && std::memcmp(s.data() + at, "8BIM", 4) == 0) {
     at += 4;
     if (at + 2 > s.size()) return;
+    const int code = s[at] << 8 | s[at + 1];
     at += 2;
     if (at >= s.size()) ThrowCorrupt("Photoshop marker ends inside a resource block");
     at += 1 + s[at];
     at += at & 1;
     if (at + 4 > s.size()) return;
     const size_t size = static_cast<size_t>(s[at]) << 24 | s[at + 1] << 16 | s[at + 2] << 8 | s[at + 3];
-    at += 4 + size;
+    at += 4;
+    constexpr int kResolutionInfo = 0x03ED;  // 14 bytes; a shorter one ends Pillow's walk
+    if (code == kResolutionInfo && std::min(size, s.size() - at) < 14) return;
+    at += size;
     at += at & 1;
   }
 }
@@ -149,6 +158,8 @@ void ReadApp(Bytes s, int marker, bool want_orientation, Header* h, Metadata* me
     meta->exif += meta->exif.empty() ? text : text.substr(6);
   } else if (marker == 0xE1 && want_orientation && text.starts_with(kXmp)) {
     meta->xmp = text.substr(kXmp.size());
+  } else if (marker == 0xE2 && text.starts_with(std::string_view("ICC_PROFILE\0", 12))) {
+    if (!meta->icc || text < *meta->icc) meta->icc = text;
   } else if (marker == 0xED && text.starts_with(std::string_view("Photoshop 3.0\0", 14))) {
     CheckPhotoshop(s);
   } else if (marker == 0xEE && text.starts_with("Adobe")) {
@@ -207,6 +218,8 @@ Header ParseHeader(Bytes b, const Limits& limits, bool want_orientation, bool co
     }
     if (IsFrame(marker)) {
       ReadFrame(cursor.Segment(), marker, &h);
+      if (meta.icc && meta.icc->size() < 14) ThrowCorrupt("ICC profile segment too short");
+      meta.icc.reset();
     } else if (IsBare(marker)) {
       // no segment
     } else if (marker == 0xDB) {

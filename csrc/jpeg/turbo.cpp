@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 // jpeglib.h needs size_t and FILE first.
 #include <jerror.h>
@@ -138,6 +139,7 @@ class TurboSource final : public RowSource {
   [[noreturn]] void ThrowReported() const {
     const std::string reason = std::string("libjpeg-turbo ") + TurboVersion() + ": " + error_.message;
     switch (error_.base.msg_code) {
+      case JERR_OUT_OF_MEMORY: throw std::bad_alloc();
       case JERR_ARITH_NOTIMPL:
       case JERR_BAD_PRECISION:
       case JERR_CCIR601_NOTIMPL:

@@ -173,9 +173,4 @@ bool Taps::copies() const {
   return true;
 }
 
-double ExpectedTaps(Filter filter, int in_size, int out_size) {
-  if (in_size == out_size || filter == Filter::kNearest) return 1.0;
-  return 2.0 * ShapeOf(filter).support * std::max(static_cast<double>(in_size) / out_size, 1.0);
-}
-
 }  // namespace fastpre

@@ -37,7 +37,4 @@ Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count)
 // source index s becomes in_size - 1 - s. Sums are integer sums, so their order is free.
 Taps Reversed(const Taps& taps);
 
-// Estimated taps per position, for cost models: filter support x downscale, both sides.
-double ExpectedTaps(Filter filter, int in_size, int out_size);
-
 }  // namespace fastpre

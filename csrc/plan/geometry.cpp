@@ -83,12 +83,16 @@ Geometry ComputeGeometry(const Header& header, const Spec& spec) {
   ResizedSize(spec, &g);
   CropAxis(g.resized_width, spec.crop_width, &g.out_width, &g.window_x, &g.window_width, &g.pad_left);
   CropAxis(g.resized_height, spec.crop_height, &g.out_height, &g.window_y, &g.window_height, &g.pad_top);
-  // A thin image enlarged by its shorter side asks for a huge output (1 x 60000 -> 256 x 15M):
-  // Pillow would try; here the same bound as for the input applies.
-  const int64_t out_pixels = int64_t{g.out_width} * g.out_height;
-  if (out_pixels > spec.limits.max_pixels) {
+  constexpr int kMaxSide = 1 << 26;  // keeps bytes of a row in an int
+  if (std::max({g.resized_width, g.resized_height, g.out_width, g.out_height}) > kMaxSide) {
+    ThrowLimit("a side of more than " + std::to_string(kMaxSide) + " pixels");
+  }
+  // A thin image enlarged by its shorter side asks for a huge output (1 x 60000 -> 256 x 15M): Pillow
+  // would try. `max_pixels` is about inputs and may be small, so outputs have the default as well.
+  const int64_t most = std::max(spec.limits.max_pixels, Limits().max_pixels);
+  if (int64_t{g.out_width} * g.out_height > most) {
     ThrowLimit("output of " + std::to_string(g.out_width) + "x" + std::to_string(g.out_height) +
-               " pixels is over max_pixels=" + std::to_string(spec.limits.max_pixels));
+               " pixels is over the limit of " + std::to_string(most));
   }
   return g;
 }

@@ -13,6 +13,12 @@ bool VerticalFirst(const Geometry& g) {
 
 }  // namespace
 
+// Measured on photographs with libjpeg-turbo: entropy decoding takes about 7 ns a byte, the rest of
+// decoding about 1 ns a pixel (docs/performance.md).
+double DecodeCost(size_t bytes, int64_t pixels) {
+  return 7.0 * static_cast<double>(bytes) + static_cast<double>(pixels);
+}
+
 Plan ComputePlan(const Header& header, const Spec& spec) {
   Plan p;
   p.geometry = ComputeGeometry(header, spec);
@@ -27,11 +33,7 @@ Plan ComputePlan(const Header& header, const Spec& spec) {
   if (p.orientation.flip_x) p.columns = Reversed(p.columns);
   if (p.orientation.flip_y) p.rows = Reversed(p.rows);
   p.source = {p.columns.first(), p.rows.first(), p.columns.last(), p.rows.last()};
-  p.megapixels = header.pixels() * 1e-6;
-  // Measured on photographs with libjpeg-turbo: entropy decoding takes about 7 ns a byte, and the
-  // rest of decoding about 1 ns a pixel (docs/performance.md). Only the ratio matters: the pool
-  // starts the costliest image first.
-  p.decode_units = 7.0 * header.bytes + 1.0 * header.pixels();
+  p.cost = DecodeCost(header.bytes, header.pixels());
   return p;
 }
 

@@ -19,9 +19,11 @@ struct Plan {
   // *oriented* image, so EXIF orientations 5..8 turn it round.
   bool vertical_first = false;
 
-  double megapixels = 0;    // of the stored image
-  double decode_units = 0;  // cost model: entropy-coded bytes and pixels, in arbitrary units
+  double cost = 0;  // DecodeCost of this image
 };
+
+// Predicted time in arbitrary units, for scheduling: the pool starts the costliest image first.
+double DecodeCost(size_t bytes, int64_t pixels);
 
 Plan ComputePlan(const Header& header, const Spec& spec);
 

@@ -57,7 +57,8 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
     torch = _torch.require()
     if pin_memory and not torch.cuda.is_available():
         raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
-    tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory)
+    # The device is named because torch.set_default_device would otherwise choose it.
+    tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu")
     bytes_ = tensor.numel() * tensor.element_size()
     if bytes_ >= HUGE_BATCH_BYTES and not pin_memory:
         _core.advise_huge_pages(tensor.data_ptr(), bytes_)
@@ -80,6 +81,8 @@ def adopt(out: Any, shape: Shape, spec: Spec) -> Output:
             raise ValueError(f"out is on {out.device}, but device='cpu'")
         if out.layout is not _torch.require().strided:
             raise ValueError(f"out must be a strided tensor, got {out.layout}")
+        if out.is_neg():
+            raise ValueError("out is a lazily negated view; use out.resolve_neg()")
         if out.requires_grad:
             raise ValueError("out must not require grad")
         dtype, result = _torch.name_of(out.dtype), _of_tensor(out)
@@ -88,6 +91,8 @@ def adopt(out: Any, shape: Shape, spec: Spec) -> Output:
             raise ValueError("out is read-only")
         if any(s % out.itemsize for s in out.strides):
             raise ValueError(f"out has strides {out.strides} that are no multiples of its item size")
+        if not out.flags.aligned:
+            raise ValueError("out is not aligned to its item size")
         strides = tuple(s // out.itemsize for s in out.strides)
         dtype = str(out.dtype)
         result = Output(out, out.ctypes.data, strides)  # type: ignore[arg-type]

@@ -51,11 +51,8 @@ class LimitExceeded(ImageError):
     """The header asks for more than `max_pixels`, `max_bytes` or the scan limit allow."""
 
 
-class ImageReadError(ImageError, OSError):
+class ImageReadError(ImageError):
     """The path could not be opened or read."""
-
-    def __str__(self) -> str:
-        return ImageError.__str__(self)
 
 
 class BackendUnavailable(RuntimeError):

@@ -13,6 +13,9 @@ from .spec import OnError, Spec
 __all__ = ["Preprocessor", "decode_resize_normalize"]
 
 
+MAX_THREADS = 4096
+
+
 def _threads(num_threads: int | None) -> int:
     if num_threads is None:
         return 1 if _torch.inside_loader_worker() else _core.available_threads()
@@ -22,10 +25,12 @@ def _threads(num_threads: int | None) -> int:
         raise TypeError(f"num_threads must be an integer or None, got {num_threads!r}") from None
     if number < 1:
         raise ValueError(f"num_threads must be at least 1, got {number}")
+    if number > MAX_THREADS:
+        raise ValueError(f"num_threads must be at most {MAX_THREADS}, got {number}")
     return number
 
 
-def _common_size(spec: Spec, images: list[Any]) -> tuple[int, int]:
+def _common_size(spec: Spec, images: list[Any], out: Any) -> tuple[int, int]:
     """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
     fixed = spec.output_size
     if fixed is not None:
@@ -35,7 +40,9 @@ def _common_size(spec: Spec, images: list[Any]) -> tuple[int, int]:
     if not known:
         if not images:
             raise ValueError("an empty batch has no size: set crop, or resize=(height, width)")
-        return (1, 1)  # every image failed; the run proper reports why
+        # Every image failed, and the run proper reports why: any size will do.
+        shape: tuple[int, ...] = getattr(out, "shape", ())
+        return (int(shape[2]), int(shape[3])) if len(shape) == 4 else (1, 1)
     first_index, first = known[0]
     for i, size in known:
         if size != first:
@@ -109,7 +116,7 @@ class Preprocessor:
             BackendUnavailable: pin_memory without CUDA.
         """
         items = _sources.sources(images)
-        size = self._check(items, on_error)
+        size = self._check(items, on_error, out)
         shape = (len(items), self.spec.channels, *size)
         memory = (
             _output.allocate(shape, self.spec, self.pin_memory) if out is None else _output.adopt(out, shape, self.spec)
@@ -120,7 +127,7 @@ class Preprocessor:
         kept = [r.index for r in results if r.ok or on_error == "fill"]
         tensor = memory.value
         if len(kept) < len(results):
-            tensor = _move_up(tensor, kept) if out is not None else tensor[kept]
+            tensor = _move_up(tensor, kept) if out is not None else self._select(tensor, kept)
         return Result(tensor, results, kept)
 
     def dlpack(self, images: Iterable[Any], *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
@@ -131,7 +138,7 @@ class Preprocessor:
         if on_error == "skip":
             raise ValueError("dlpack() cannot skip images; use on_error='fill'")
         items = _sources.sources(images)
-        size = self._check(items, on_error)
+        size = self._check(items, on_error, None)
         shape = (len(items), self.spec.channels, *size)
         strides = _output.dense_strides(shape, self.spec.memory_format_name)
         tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
@@ -140,16 +147,20 @@ class Preprocessor:
         self._raise_first(results, on_error)
         return tensor
 
-    def _check(self, items: list[Any], on_error: str) -> tuple[int, int]:
+    def _check(self, items: list[Any], on_error: str, out: Any) -> tuple[int, int]:
         if on_error not in ("raise", "fill", "skip"):
             raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
-        return _common_size(self.spec, items)
+        return _common_size(self.spec, items, out)
 
     def _execute(
         self, items: list[Any], memory: _output.Output, size: tuple[int, int], fill: float
     ) -> list[_core.Record]:
         threads = _threads(self.num_threads)
         return _core.run(self.spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, float(fill))
+
+    def _select(self, tensor: Any, kept: list[int]) -> Any:
+        chosen = tensor[kept]
+        return chosen.pin_memory() if self.pin_memory else chosen
 
     @staticmethod
     def _raise_first(results: list[ImageResult], on_error: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import numbers
 import operator
 from collections.abc import Sequence
@@ -26,6 +25,10 @@ PASS_ORDERS: Final = ("auto", "horizontal_first", "adaptive")
 # Twice PIL.Image.MAX_IMAGE_PIXELS: where Pillow itself refuses with DecompressionBombError.
 DEFAULT_MAX_PIXELS: Final = 178_956_970
 DEFAULT_MAX_BYTES: Final = 256 << 20
+
+# The smallest normal float32: dividing by less gives infinities.
+FLOAT32_TINY: Final = 2.0**-126
+FLOAT32_MAX: Final = (2.0 - 2.0**-23) * 2.0**127
 
 Size = int | tuple[int, int]
 
@@ -77,8 +80,8 @@ def _per_channel(name: str, value: object, channels: int) -> tuple[float, ...]:
     if len(values) != channels:
         raise ValueError(f"{name} must have {channels} values, one per output channel, got {len(values)}")
     result = tuple(float(v) for v in values)
-    if not all(math.isfinite(v) for v in result):
-        raise ValueError(f"{name} must be finite, got {value!r}")
+    if not all(abs(v) <= FLOAT32_MAX for v in result):
+        raise ValueError(f"{name} must be finite in float32, got {value!r}")
     return result
 
 
@@ -143,7 +146,8 @@ class Spec:
         exif_orientation: True: as `PIL.ImageOps.exif_transpose` before everything else.
         fidelity: "exact" or "fast". "fast" does not look at the stream below the last row that it
             needs, so a truncated tail goes unnoticed; pixels are the same so far.
-        max_pixels: of one image's header, and of one output; over it is `LimitExceeded`.
+        max_pixels: of one image's header; over it is `LimitExceeded`. An output may have as many, or
+            the default's 178,956,970 if that is more.
         max_bytes: of one compressed image.
         max_size: bound of the longer side for an int `resize`, as in torchvision's `Resize`.
         rescale: "divide" (x / 255, torchvision's ToTensor and v1) or "multiply" (x * float32(1 / 255),
@@ -196,8 +200,8 @@ class Spec:
             if value is not None:
                 is_default = isinstance(value, str) and value == "imagenet"
                 put(name, _imagenet(imagenet, self.color) if is_default else _per_channel(name, value, self.channels))
-        if self.std is not None and any(v == 0 for v in self.std):
-            raise ValueError(f"std must not be 0, got {self.std}")
+        if self.std is not None and any(abs(v) < FLOAT32_TINY for v in self.std):
+            raise ValueError(f"std must not be 0 in float32, got {self.std}")
         put("max_pixels", min(_whole("max_pixels", self.max_pixels), 1 << 62))
         put("max_bytes", min(_whole("max_bytes", self.max_bytes), 1 << 62))
         if self.max_size is not None:
@@ -206,6 +210,10 @@ class Spec:
                 raise ValueError("max_size needs resize to be an int (the shorter side)")
             if self.max_size <= self.resize:
                 raise ValueError(f"max_size must be greater than resize={self.resize}, got {self.max_size}")
+        size = self.output_size
+        most = max(self.max_pixels, DEFAULT_MAX_PIXELS)
+        if size is not None and size[0] * size[1] > most:
+            raise ValueError(f"an output of {size[0]}x{size[1]} pixels is over max_pixels={most}")
 
     def _values(self) -> dict[str, Any]:
         names = {"dtype": self.dtype_name, "memory_format": self.memory_format_name}

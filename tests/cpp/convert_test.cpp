@@ -56,7 +56,8 @@ int main() {
   // Every high half with the low halves at which rounding changes its mind, for both formats: a tie
   // of bfloat16 is 0x8000, one of float16 lies at bit 12.
   for (uint32_t high = 0; high <= 0xFFFF; ++high) {
-    for (uint32_t low : {0x0000u, 0x0001u, 0x0FFFu, 0x1000u, 0x1001u, 0x2FFFu, 0x3000u, 0x3001u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu}) {
+    for (uint32_t low :
+         {0x0000u, 0x0001u, 0x0FFFu, 0x1000u, 0x1001u, 0x2FFFu, 0x3000u, 0x3001u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu}) {
       TestBoth(high << 16 | low);
     }
   }

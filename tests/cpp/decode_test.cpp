@@ -15,13 +15,16 @@ namespace {
 
 // 8 x 8 gray, baseline: one block whose only coefficient is DC = 0.
 constexpr uint8_t kGrayBlock[] = {
-    0xFF, 0xD8, 0xFF, 0xDB, 0x00, 0x43, 0x00, 16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16,
-    24,   40,   57,   69,   56,   14,   17,   22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81,
-    104,  113,  92,   49,   64,   78,   87,   103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-    0xFF, 0xC0, 0x00, 0x0B, 8, 0, 8, 0, 8, 1, 1, 0x11, 0,                      // 8 x 8, one component
-    0xFF, 0xC4, 0x00, 0x14, 0x00, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // DC: code 0 is "no bits"
-    0xFF, 0xC4, 0x00, 0x14, 0x10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // AC: code 0 is end of block
-    0xFF, 0xDA, 0x00, 0x08, 1, 1, 0x00, 0, 63, 0, 0x3F, 0xFF, 0xD9};
+    0xFF, 0xD8, 0xFF, 0xDB, 0x00, 0x43, 0x00, 16, 11,  10,  16,   24,   40,  51, 61,   12, 12,
+    14,   19,   26,   58,   60,   55,   14,   13, 16,  24,  40,   57,   69,  56, 14,   17, 22,
+    29,   51,   87,   80,   62,   18,   22,   37, 56,  68,  109,  103,  77,  24, 35,   55, 64,
+    81,   104,  113,  92,   49,   64,   78,   87, 103, 121, 120,  101,  72,  92, 95,   98, 112,
+    100,  103,  99,   0xFF, 0xC0, 0x00, 0x0B, 8,  0,   8,   0,    8,    1,   1,  0x11, 0,  // 8 x 8, one component
+    0xFF, 0xC4, 0x00, 0x14, 0x00, 1,    0,    0,  0,   0,   0,    0,    0,   0,  0,    0,  0,
+    0,    0,    0,    0,    0,  // DC: code 0 is "no bits"
+    0xFF, 0xC4, 0x00, 0x14, 0x10, 1,    0,    0,  0,   0,   0,    0,    0,   0,  0,    0,  0,
+    0,    0,    0,    0,    0,  // AC: code 0 is end of block
+    0xFF, 0xDA, 0x00, 0x08, 1,    1,    0x00, 0,  63,  0,   0x3F, 0xFF, 0xD9};
 
 struct Slot {
   std::vector<uint8_t> bytes;
@@ -32,8 +35,10 @@ Slot MakeSlot(const Spec& spec, const Geometry& g) {
   Slot s;
   const size_t count = static_cast<size_t>(spec.channels()) * g.out_width * g.out_height;
   s.bytes.assign(count * ElementSize(spec.dtype), 0xA5);
-  s.view = {s.bytes.data(), spec.dtype, spec.channels(), g.out_height, g.out_width,
-            static_cast<ptrdiff_t>(g.out_width) * g.out_height, g.out_width, 1};
+  s.view = {s.bytes.data(),  spec.dtype,
+            spec.channels(), g.out_height,
+            g.out_width,     static_cast<ptrdiff_t>(g.out_width) * g.out_height,
+            g.out_width,     1};
   return s;
 }
 

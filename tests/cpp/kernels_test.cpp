@@ -34,8 +34,8 @@ struct Resampling {
   Filter filter;
   int in, out, begin, count;
   std::string text() const {
-    return "filter " + std::to_string(static_cast<int>(filter)) + ", " + std::to_string(in) + " -> " + std::to_string(out) +
-           " from " + std::to_string(begin) + ", " + std::to_string(count) + " positions";
+    return "filter " + std::to_string(static_cast<int>(filter)) + ", " + std::to_string(in) + " -> " +
+           std::to_string(out) + " from " + std::to_string(begin) + ", " + std::to_string(count) + " positions";
   }
   Taps taps() const { return ComputeTaps(filter, in, out, begin, count); }
 };
@@ -73,8 +73,9 @@ void TestHorizontal(const KernelTable& kernels, const Resampling& r) {
     std::vector<uint8_t> want(taps.count * kPixelBytes + kRowSlack);
     uint8_t* const want_pointer = want.data();
     ScalarKernels()->horizontal(&row_pointers[i], 1, plain, &want_pointer);
-    CHECK(SamePixels(output_pointers[i], want_pointer, taps.count),
-          std::string(kernels.name) + " horizontal, row " + std::to_string(i) + " of " + std::to_string(count) + ", " + r.text());
+    CHECK(SamePixels(output_pointers[i], want_pointer, taps.count), std::string(kernels.name) + " horizontal, row " +
+                                                                        std::to_string(i) + " of " +
+                                                                        std::to_string(count) + ", " + r.text());
   }
   ++cases;
 }
@@ -120,7 +121,9 @@ void TestStores(const KernelTable& kernels) {
   const std::string context = std::string(kernels.name) + ", " + std::to_string(count) + " pixels";
   const std::vector<uint8_t> row = RandomBytes(static_cast<size_t>(count) * kPixelBytes);
   const Affine affine = RandomAffine(DType::kF16);
-  auto same = [](const auto& a, const auto& b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0; };
+  auto same = [](const auto& a, const auto& b) {
+    return std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0;
+  };
 
   std::vector<float> f_got(3 * count), f_want(3 * count);
   float* const f_got_planes[] = {f_got.data(), f_got.data() + count, f_got.data() + 2 * count};
