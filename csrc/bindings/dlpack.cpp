@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bindings/register.h"
-#include "core/buffer.h"
+#include "core/batch_memory.h"
 
 namespace py = pybind11;
 
@@ -43,7 +43,7 @@ constexpr int32_t kDLCPU = 1;
 constexpr uint8_t kDLUInt = 1, kDLFloat = 2, kDLBfloat = 4;
 
 struct HostTensor {
-  std::shared_ptr<Buffer> memory = std::make_shared<Buffer>();
+  std::shared_ptr<uint8_t> memory;
   std::vector<int64_t> shape, strides;  // elements
   std::string dtype;
   DLDataType type{};
@@ -67,20 +67,20 @@ struct HostTensor {
     for (const int64_t side : shape) {
       if (side < 0 || __builtin_mul_overflow(bytes, static_cast<size_t>(side), &bytes)) throw std::bad_alloc();
     }
-    memory->Reserve(std::max<size_t>(bytes, 1));
+    memory = TakeBatchMemory(std::max<size_t>(bytes, 1));
   }
 };
 
 // What a capsule keeps alive.
 struct Export {
   DLManagedTensor managed;
-  std::shared_ptr<Buffer> memory;
+  std::shared_ptr<uint8_t> memory;
   std::vector<int64_t> shape, strides;
 };
 
 py::capsule ToCapsule(const HostTensor& t) {
   auto* e = new Export{{}, t.memory, t.shape, t.strides};
-  e->managed.dl_tensor = {e->memory->data(),
+  e->managed.dl_tensor = {e->memory.get(),
                           {kDLCPU, 0},
                           static_cast<int32_t>(e->shape.size()),
                           t.type,
@@ -107,7 +107,7 @@ void register_dlpack(py::module_& m) {
       .def_readonly("strides", &HostTensor::strides)
       .def_readonly("dtype", &HostTensor::dtype)
       .def_property_readonly("data_ptr",
-                             [](const HostTensor& t) { return reinterpret_cast<uintptr_t>(t.memory->data()); })
+                             [](const HostTensor& t) { return reinterpret_cast<uintptr_t>(t.memory.get()); })
       .def("__dlpack_device__", [](const HostTensor&) { return py::make_tuple(kDLCPU, 0); })
       .def(
           "__dlpack__",

@@ -9,7 +9,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   fb::register_spec(m);
   fb::register_plan(m);
   fb::register_dlpack(m);
-  fb::register_memory(m);
   fb::register_cpu(m);
   fb::register_build(m);
 }

@@ -9,7 +9,6 @@ void register_errors(pybind11::module_& m);
 void register_spec(pybind11::module_& m);
 void register_plan(pybind11::module_& m);
 void register_dlpack(pybind11::module_& m);
-void register_memory(pybind11::module_& m);
 void register_cpu(pybind11::module_& m);
 void register_build(pybind11::module_& m);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from .spec import Spec
 
 Shape = tuple[int, int, int, int]
 
-# From here on malloc maps fresh memory for every batch, and its page faults show.
-HUGE_BATCH_BYTES = 4 << 20
+# From here on malloc would map fresh memory for every batch, and its page faults would show: such
+# batches use the core's recycled memory (csrc/core/batch_memory.h).
+RECYCLED_BYTES = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +59,14 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
     torch = _torch.require()
     if pin_memory and not torch.cuda.is_available():
         raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
+    bytes_ = math.prod(shape) * spec.dtype.itemsize
+    if bytes_ >= RECYCLED_BYTES and not pin_memory:
+        strides = dense_strides(shape, spec.memory_format_name)
+        return _of_tensor(torch.from_dlpack(_core.HostTensor(shape=shape, strides=strides, dtype=spec.dtype_name)))
     # The device is named because torch.set_default_device would otherwise choose it.
-    tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu")
-    bytes_ = tensor.numel() * tensor.element_size()
-    if bytes_ >= HUGE_BATCH_BYTES and not pin_memory:
-        _core.advise_huge_pages(tensor.data_ptr(), bytes_)
+    tensor = torch.empty(
+        shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu"
+    )
     return _of_tensor(tensor)
 
 
