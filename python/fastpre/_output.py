@@ -64,9 +64,7 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
         strides = dense_strides(shape, spec.memory_format_name)
         return _of_tensor(torch.from_dlpack(_core.HostTensor(shape=shape, strides=strides, dtype=spec.dtype_name)))
     # The device is named because torch.set_default_device would otherwise choose it.
-    tensor = torch.empty(
-        shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu"
-    )
+    tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu")
     return _of_tensor(tensor)
 
 
