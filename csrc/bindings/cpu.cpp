@@ -48,12 +48,6 @@ std::vector<size_t> Schedule(const std::vector<Source>& sources, const Spec& spe
   return order;
 }
 
-struct Slots {
-  uintptr_t data;
-  int height, width;
-  ptrdiff_t stride_n, stride_c, stride_y, stride_x;  // elements
-};
-
 std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, uintptr_t data, std::pair<int, int> size,
                         std::array<ptrdiff_t, 4> strides, int threads, std::optional<float> fill) {
   ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's

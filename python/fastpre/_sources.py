@@ -10,8 +10,6 @@ import numpy as np
 
 from . import _torch
 
-ImageSource = Any  # bytes-like, 1-D uint8 array or tensor, str or os.PathLike
-
 
 def source(item: Any, index: int) -> Any:
     """One image as a buffer or a str path."""
