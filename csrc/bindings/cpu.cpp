@@ -161,6 +161,7 @@ void register_cpu(py::module_& m) {
       .def_readonly("width", &Record::width)
       .def_readonly("height", &Record::height)
       .def_property_readonly("decoder", [](const Record& r) { return std::string(r.decoder); })
+      .def_readonly("declined", &Record::declined)
       .def_property_readonly("target", [](const Record& r) { return std::string(r.target); })
       .def_readonly("peak_bytes", &Record::peak_bytes)
       .def_property_readonly("stages_us", [](const Record& r) {

@@ -64,7 +64,7 @@ py::dict TapsDict(const Taps& t) {
   return d;
 }
 
-py::dict PlanDict(const Header& header, const Plan& p, bool with_taps) {
+py::dict PlanDict(const Header& header, const Plan& p, const std::string& declined, bool with_taps) {
   const Geometry& g = p.geometry;
   py::dict d;
   d["header"] = HeaderDict(header);
@@ -79,7 +79,8 @@ py::dict PlanDict(const Header& header, const Plan& p, bool with_taps) {
   d["vertical_first"] = p.vertical_first;
   d["taps"] = py::make_tuple(p.rows.longest(), p.columns.longest());
   d["decode_scale"] = py::make_tuple(8, 8);
-  d["decoder"] = "libjpeg-turbo";
+  d["decoder"] = declined.empty() ? "fastpre" : "libjpeg-turbo";
+  d["declined"] = declined;
   d["cost"] = p.cost;
   if (with_taps) {
     d["row_taps"] = TapsDict(p.rows);
@@ -105,7 +106,7 @@ void register_plan(py::module_& m) {
       [](const py::object& image, const CompiledSpec& spec, bool taps) {
         return WithBytes(image, spec.spec.limits.max_bytes, [&](Bytes b) {
           const Header header = ParseHeader(b, spec.spec.limits, true);
-          return PlanDict(header, ComputePlan(header, spec.spec), taps);
+          return PlanDict(header, ComputePlan(header, spec.spec), WhyDeclined(b, header), taps);
         });
       },
       py::arg("image"), py::arg("spec"), py::arg("taps") = false);

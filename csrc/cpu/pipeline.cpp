@@ -6,12 +6,14 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
 
 #include "cpu/store.h"
+#include "jpeg/frame.h"
 
 namespace fastpre {
 namespace {
@@ -40,6 +42,15 @@ class StageClock {
   Record* record_;
   Clock::time_point last_;
 };
+
+// FASTPRE_DECODER=libjpeg-turbo: everything goes there. For comparisons, and for whoever distrusts us.
+bool BaselineAllowed() {
+  static const bool allowed = [] {
+    const char* name = std::getenv("FASTPRE_DECODER");
+    return !name || std::strcmp(name, "libjpeg-turbo") != 0;
+  }();
+  return allowed;
+}
 
 size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
 
@@ -161,8 +172,28 @@ void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const Outp
     StageClock clock(record);
     const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
     clock.Charge(kStageHeader);
+    if (const char* reason = OutOfScope(header)) {
+      record->declined = reason;
+    } else if (!BaselineAllowed()) {
+      record->declined = "FASTPRE_DECODER";
+    } else {
+      try {
+        return Process(Baseline(), bytes, header, spec, affine, out, record);
+      } catch (const Declined& declined) {
+        record->declined = declined.what();
+      }
+    }
     Process(*turbo_, bytes, header, spec, affine, out, record);
   });
+}
+
+RowSource& Worker::Baseline() {
+  const int64_t target = ActiveKernels().target;
+  if (!baseline_ || target != baseline_target_) {
+    baseline_ = MakeBaselineSource(target);
+    baseline_target_ = target;
+  }
+  return *baseline_;
 }
 
 void Worker::RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out,
@@ -192,6 +223,7 @@ void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& af
 
 void Worker::Trim() {
   turbo_->Release();
+  if (baseline_) baseline_->Release();
   for (Buffer* b : {&rows_, &ring_, &narrow_, &row_out_, &columns_.weights, &columns_.permutation, &lines_.weights})
     b->ShrinkAbove(kKeepBytes);
 }

@@ -34,6 +34,7 @@ struct Record {
   std::string reason;
   int width = 0, height = 0;  // oriented
   const char* decoder = "";
+  std::string declined;     // why libjpeg-turbo decoded it; empty otherwise
   const char* target = "";  // instruction set that ran
   std::array<float, kStageCount> stages_us{};
   int64_t peak_bytes = 0;  // of the worker's own buffers, without libjpeg's
@@ -65,7 +66,10 @@ class Worker {
             Record* record);
   void Trim();
 
-  std::unique_ptr<RowSource> turbo_;
+  RowSource& Baseline();
+
+  std::unique_ptr<RowSource> turbo_, baseline_;
+  int64_t baseline_target_ = 0;  // whose kernels baseline_ has
   Buffer file_, rows_, ring_, narrow_, row_out_;
   PackedTaps columns_, lines_;
 };

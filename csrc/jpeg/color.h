@@ -29,4 +29,13 @@ inline void InvertedCmykToRgbx(uint8_t* row, int pixels) {
   }
 }
 
+// YCCK, converted as if it were YCbCr: the inks are what is missing of each colour, the fourth plane is as
+// it is.
+inline void YccInkToCmyk(uint8_t* row, const uint8_t* k, int pixels) {
+  for (int x = 0; x < pixels; ++x, row += 4) {
+    for (int c = 0; c < 3; ++c) row[c] = static_cast<uint8_t>(255 - row[c]);
+    row[3] = k[x];
+  }
+}
+
 }  // namespace fastpre

@@ -1,9 +1,11 @@
-// A stream of pixel rows, whoever decodes them. libjpeg-turbo is the only decoder today; the
-// project's own baseline decoder will stand behind the same interface.
+// A stream of pixel rows, whoever decodes them: the project's own baseline decoder, or libjpeg-turbo
+// for everything that it declines.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
+#include <string>
 
 #include "core/image.h"
 #include "jpeg/header.h"
@@ -38,6 +40,21 @@ class RowSource {
 };
 
 std::unique_ptr<RowSource> MakeTurboSource();
+
+// Thrown by the baseline decoder, from Open, Read or Close: this stream is not for it, or holds
+// something that an undamaged one does not. The image is to start over with libjpeg-turbo, which
+// then says what it is worth.
+class Declined : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Sequential Huffman streams of 8 bits (SOF0, SOF1), with pixels equal to libjpeg-turbo's; every
+// other stream is Declined. `target` chooses the kernels (JpegKernelsFor).
+std::unique_ptr<RowSource> MakeBaselineSource(int64_t target);
+
+// Why the baseline decoder would decline this image as soon as it is opened; empty: it would not.
+std::string WhyDeclined(Bytes bytes, const Header& header);
 
 // "2.1.5", of the headers that this was compiled against.
 const char* TurboVersion();

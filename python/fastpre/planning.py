@@ -26,7 +26,9 @@ class Plan:
         rectangle: (top, left, height, width) of the stored pixels that the output depends on.
         taps: (vertical, horizontal) largest number of source pixels per output pixel.
         decode_scale: (numerator, denominator) of the decoder's own reduction; (8, 8) is full size.
-        decoder: which decoder will run.
+        decoder: which decoder will run, as far as the headers tell: "fastpre" or "libjpeg-turbo". Damage in
+            the coded data, which nobody has looked at yet, also leads to libjpeg-turbo.
+        declined: why it will not be fastpre's own; empty if it will.
         transpose, flip: how EXIF orientation maps stored to displayed pixels; flip is (y, x), stored.
         vertical_first: True if the stored columns are resampled before the rows (Pillow's order matters
             to the last bit).
@@ -43,6 +45,7 @@ class Plan:
     taps: tuple[int, int]
     decode_scale: tuple[int, int]
     decoder: str
+    declined: str
     transpose: bool
     flip: tuple[bool, bool]
     vertical_first: bool
@@ -72,6 +75,7 @@ def plan(image: Any, spec: Spec | None = None) -> Plan:
         taps=d["taps"],
         decode_scale=d["decode_scale"],
         decoder=d["decoder"],
+        declined=d["declined"],
         transpose=d["transpose"],
         flip=d["flip"],
         vertical_first=d["vertical_first"],

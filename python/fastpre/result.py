@@ -45,8 +45,13 @@ class ImageResult:
 
     @property
     def decoder(self) -> str:
-        """The decoder that ran; empty if none did."""
+        """The decoder that ran, "fastpre" or "libjpeg-turbo"; empty if none did."""
         return self._record.decoder
+
+    @property
+    def declined(self) -> str:
+        """Why fastpre's own decoder left the image to libjpeg-turbo; empty if it did not."""
+        return self._record.declined
 
     @property
     def target(self) -> str:

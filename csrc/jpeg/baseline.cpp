@@ -1,0 +1,172 @@
+// The baseline decoder as a RowSource: planes, upsampled and converted to RGBX a row at a time.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "core/buffer.h"
+#include "jpeg/color.h"
+#include "jpeg/decoder.h"
+#include "jpeg/planes.h"
+
+namespace fastpre {
+namespace {
+
+constexpr size_t kKeepBytes = size_t{4} << 20;
+
+// How libjpeg brings a component to the image's resolution (jdsample.c).
+enum class Upsampling : uint8_t { kNone, kH2V1, kH2V2, kH1V2, kRepeat };
+
+Upsampling ChooseUpsampling(const FrameComponent& c, int h, int v) {
+  if (h == 1 && v == 1) return Upsampling::kNone;
+  const bool wide = c.width > 2;  // narrower ones are not worth a triangle to libjpeg
+  if (h == 2 && v == 1 && wide) return Upsampling::kH2V1;
+  if (h == 2 && v == 2 && wide) return Upsampling::kH2V2;
+  if (h == 1 && v == 2) return Upsampling::kH1V2;
+  return Upsampling::kRepeat;
+}
+
+class BaselineSource final : public RowSource {
+ public:
+  explicit BaselineSource(int64_t target) : kernels_(JpegKernelsFor(target)) {}
+
+  const char* name() const override { return "fastpre"; }
+  size_t left_bytes() const override { return left_bytes_; }
+  size_t row_bytes() const override { return static_cast<size_t>(x1_ - x0_) * 4 + kJpegSlack; }
+
+  void Open(Bytes bytes, const Header& header, const Rect& source) override {
+    frame_ = ParseFrame(bytes);
+    if (frame_.width != header.width || frame_.height != header.height || frame_.components != header.components) {
+      throw Declined("contradictory frame headers");
+    }
+    // Whole samples of every component.
+    x0_ = source.x0 / frame_.hmax * frame_.hmax;
+    x1_ = (source.x1 + frame_.hmax - 1) / frame_.hmax * frame_.hmax;
+    left_bytes_ = static_cast<size_t>(source.x0 - x0_) * 4;
+    next_ = ready_ = source.y0;
+    lag_ = 0;
+    McuWindow window{frame_.mcus_x, 0, frame_.mcus_y};
+    for (int i = 0; i < frame_.components; ++i) SetChannel(i, source.y0, &window);
+    planes_.Open(bytes, frame_, window, kernels_);
+  }
+
+  void Read(int count, uint8_t* rows, size_t stride_bytes) override {
+    for (int k = 0; k < count; ++k) {
+      while (next_ >= ready_) DecodeRow();
+      Emit(next_++, rows + k * stride_bytes);
+    }
+  }
+
+  void Close(bool whole) override {
+    constexpr int kEoi = 0xD9;
+    // Bad codes below the rectangle would only be warnings to libjpeg; other markers it looks at.
+    if (whole && planes_.MarkerAfter() != kEoi) throw Declined("something else than EOI follows the last scan");
+  }
+
+  void Release() override {
+    planes_.Trim(kKeepBytes);
+    scratch_.ShrinkAbove(kKeepBytes);
+  }
+
+ private:
+  struct Channel {
+    Upsampling upsampling = Upsampling::kNone;
+    int h = 1, v = 1;  // pixels for each sample
+    uint8_t* scratch = nullptr;
+  };
+
+  // Widens the window to what component i needs for the rectangle from row y0 on.
+  void SetChannel(int i, int y0, McuWindow* window) {
+    const FrameComponent& c = frame_.component[i];
+    Channel& channel = channels_[i];
+    channel.h = frame_.hmax / c.h;
+    channel.v = frame_.vmax / c.v;
+    channel.upsampling = ChooseUpsampling(c, channel.h, channel.v);
+    const bool up_x = channel.upsampling == Upsampling::kH2V1 || channel.upsampling == Upsampling::kH2V2;
+    const bool up_y = channel.upsampling == Upsampling::kH2V2 || channel.upsampling == Upsampling::kH1V2;
+    if (up_y) lag_ = 1;
+    const int first = std::max(x0_ / channel.h - up_x, 0);
+    const int end = std::min(x1_ / channel.h + up_x, c.width);
+    window->x0 = std::min(window->x0, first / (8 * c.h));
+    window->x1 = std::max(window->x1, (end + 8 * c.h - 1) / (8 * c.h));
+    window->y0 = std::min(window->y0, std::max(y0 / channel.v - up_y, 0) / (8 * c.v));
+    const size_t bytes = static_cast<size_t>(x1_ - x0_) + 2 * kJpegSlack;
+    channel.scratch = scratch_.Reserve(bytes * 4) + bytes * i;
+  }
+
+  // Rows that the last sample row of a row of MCUs takes part in wait for the sample row below it.
+  void DecodeRow() {
+    planes_.DecodeRow();
+    const int done = planes_.next_row();
+    ready_ = done == frame_.mcus_y ? frame_.height : done * 8 * frame_.vmax - lag_;
+  }
+
+  // Samples of component i for the pixels [x0_, x1_) of row y.
+  const uint8_t* Samples(int i, int y) {
+    const Channel& channel = channels_[i];
+    const int r = y / channel.v, x = x0_ / channel.h, count = (x1_ - x0_) / channel.h;
+    const bool upper = y % 2 == 0;
+    const auto near = [&] { return planes_.row(i, r) + x; };
+    const auto far = [&] { return planes_.row(i, std::clamp(upper ? r - 1 : r + 1, 0, planes_.height(i) - 1)) + x; };
+    switch (channel.upsampling) {
+      case Upsampling::kNone: return near();
+      case Upsampling::kH2V1: kernels_.h2v1(near(), count, channel.scratch); break;
+      case Upsampling::kH2V2: kernels_.h2v2(near(), far(), count, channel.scratch); break;
+      case Upsampling::kH1V2: kernels_.h1v2(near(), far(), upper ? 1 : 2, count, channel.scratch); break;
+      case Upsampling::kRepeat: Repeat(near(), count, channel.h, channel.scratch); break;
+    }
+    return channel.scratch;
+  }
+
+  static void Repeat(const uint8_t* in, int count, int times, uint8_t* out) {
+    for (int i = 0; i < count; ++i, out += times) std::memset(out, in[i], times);
+  }
+
+  void Emit(int y, uint8_t* out) {
+    const int count = x1_ - x0_;
+    const uint8_t* in[4] = {};
+    for (int i = 0; i < frame_.components; ++i) in[i] = Samples(i, y);
+    switch (frame_.color) {
+      case ColorModel::kGray: kernels_.gray_to_rgbx(in[0], count, out); break;
+      case ColorModel::kYcc: kernels_.ycc_to_rgbx(in[0], in[1], in[2], count, out); break;
+      case ColorModel::kRgb:
+        in[3] = in[0];
+        kernels_.interleave4(in, count, out);
+        break;
+      case ColorModel::kCmyk:
+        kernels_.interleave4(in, count, out);
+        InvertedCmykToRgbx(out, count);
+        break;
+      case ColorModel::kYcck:
+        kernels_.ycc_to_rgbx(in[0], in[1], in[2], count, out);
+        YccInkToCmyk(out, in[3], count);
+        InvertedCmykToRgbx(out, count);
+        break;
+    }
+  }
+
+  const JpegKernels& kernels_;
+  Frame frame_;
+  PlaneDecoder planes_;
+  std::array<Channel, 4> channels_{};
+  Buffer scratch_;
+  int x0_ = 0, x1_ = 0;  // columns that are made
+  size_t left_bytes_ = 0;
+  int next_ = 0, ready_ = 0;  // the next row to hand out; rows above `ready_` can be made
+  int lag_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<RowSource> MakeBaselineSource(int64_t target) { return std::make_unique<BaselineSource>(target); }
+
+std::string WhyDeclined(Bytes bytes, const Header& header) {
+  if (const char* reason = OutOfScope(header)) return reason;
+  try {
+    ParseFrame(bytes);
+    return "";
+  } catch (const Declined& declined) {
+    return declined.what();
+  }
+}
+
+}  // namespace fastpre

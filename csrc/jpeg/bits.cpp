@@ -1,0 +1,88 @@
+#include "jpeg/bits.h"
+
+#include <algorithm>
+
+namespace fastpre {
+namespace {
+
+constexpr int kRst0 = 0xD0;
+
+// The first marker at or after `p`: a pointer to its code, behind the 0xFF; null if there is none.
+const uint8_t* NextMarker(const uint8_t* p, const uint8_t* end) {
+  while (p < end && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end - p)))) {
+    while (p < end && *p == 0xFF) ++p;
+    if (p < end && *p != 0) return p;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void BitReader::Open(Bytes stream, size_t from, const JpegKernels& kernels) {
+  kernels_ = &kernels;
+  raw_ = stream.data() + from;
+  end_ = stream.data() + stream.size();
+  buffer_.Reserve(kMcuBytes + kCapacity + kMcuBytes + kJpegSlack);
+}
+
+void BitReader::Start(Bits* bits) {
+  *bits = {0, 0, buffer_.data()};
+  filled_ = buffer_.data();
+  at_marker_ = false;
+  Refill(bits);
+}
+
+// True if the segment ends here: a marker, the end of the stream, or more fill bytes than the buffer
+// takes, which no encoder writes.
+bool BitReader::AtMarker() const {
+  const uint8_t* p = raw_;
+  while (p < end_ && *p == 0xFF) ++p;
+  return p == end_ || (p > raw_ && *p != 0) || p - raw_ >= static_cast<ptrdiff_t>(kCapacity);
+}
+
+bool BitReader::Refill(Bits* bits) {
+  while (!at_marker_ && static_cast<size_t>(filled_ - bits->next) < kMcuBytes) {
+    const size_t kept = filled_ - bits->next;
+    uint8_t* const start = buffer_.data();
+    std::memmove(start, bits->next, kept);
+    bits->next = start;
+    size_t used = 0;
+    uint8_t* const end =
+        start + kept + kernels_->unstuff(raw_, std::min<size_t>(kCapacity, end_ - raw_), start + kept, &used);
+    raw_ += used;
+    filled_ = end;
+    safe_ = end - std::min<size_t>(kMcuBytes, end - start);
+    at_marker_ = AtMarker();
+    if (at_marker_) {
+      std::memset(end, 0, kMcuBytes);
+      safe_ = end;
+    }
+  }
+  // The window may be ahead of what was consumed by up to 8 bytes.
+  return !at_marker_ || (bits->next - filled_) * 8 <= static_cast<ptrdiff_t>(bits->count);
+}
+
+bool BitReader::NextSegment(int number, Bits* bits) {
+  Refill(bits);
+  const ptrdiff_t left = (filled_ - bits->next) * 8 + static_cast<ptrdiff_t>(bits->count);
+  if (!at_marker_ || left < 0 || left >= 8) return false;
+  return SkipSegments(number, 1, bits);
+}
+
+bool BitReader::SkipSegments(int number, int64_t count, Bits* bits) {
+  for (int64_t i = 0; i < count; ++i) {
+    const uint8_t* marker = NextMarker(raw_, end_);
+    if (!marker || *marker != kRst0 + (number + i) % 8) return false;
+    raw_ = marker + 1;
+  }
+  Start(bits);
+  return true;
+}
+
+int BitReader::MarkerAfter(bool restarts) const {
+  const uint8_t* marker = NextMarker(raw_, end_);
+  while (restarts && marker && *marker >= kRst0 && *marker < kRst0 + 8) marker = NextMarker(marker + 1, end_);
+  return marker ? *marker : 0;
+}
+
+}  // namespace fastpre

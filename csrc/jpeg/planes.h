@@ -1,0 +1,90 @@
+// From scans to sample planes, a row of MCUs at a time, each component at its own resolution.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/image.h"
+#include "jpeg/frame.h"
+#include "jpeg/kernels.h"
+#include "jpeg/scan.h"
+
+namespace fastpre {
+
+// What is wanted of an image, in MCUs: columns [x0, x1), rows from y0 on. `scale[c]`: samples of a block's
+// side that component c is decoded to, 1..8.
+struct McuWindow {
+  int x0 = 0, x1 = 0, y0 = 0;
+  std::array<int, 4> scale{8, 8, 8, 8};
+};
+
+class PlaneDecoder {
+ public:
+  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may.
+  void Open(Bytes stream, const Frame& frame, const McuWindow& window, const JpegKernels& kernels);
+
+  // Decodes the next row of MCUs. The one before it stays valid, older ones do not.
+  void DecodeRow();
+  // The row of MCUs that DecodeRow would decode next.
+  int next_row() const { return next_row_; }
+
+  // Sample row `r` of component `c`, from the two rows of MCUs decoded last: a pointer to the place of sample 0,
+  // of which the samples of the window can be read, one on either side (at the image's edges they
+  // repeat the last sample), and kJpegSlack more.
+  const uint8_t* row(int c, int r) const;
+  // Samples of component c, scaled.
+  int width(int c) const { return plane_[c].width; }
+  int height(int c) const { return plane_[c].height; }
+
+  // The marker behind the last scan's data.
+  int MarkerAfter() const { return streams_.back().scan.MarkerAfter(); }
+
+  void Trim(size_t keep_bytes) { samples_.ShrinkAbove(keep_bytes); }
+  size_t capacity() const { return samples_.capacity(); }
+
+ private:
+  struct Plane {
+    int scale = 8;
+    int width = 0, height = 0;  // scaled samples of the whole component
+    int rows = 0;               // scaled sample rows of a row of MCUs
+    int first = 0;              // scaled sample column where the plane begins
+    int right = 0;              // the image's right edge if the plane reaches it, else 0
+    size_t offset = 0, stride = 0;
+  };
+  struct Group {
+    int component;
+    int row, column;  // in blocks, from the batch's first MCU
+  };
+  // Scans of a sequential image may follow one another; each is read by a decoder of its own, so that all
+  // components advance together.
+  struct Stream {
+    ScanDecoder scan;
+    const Scan* header = nullptr;
+    std::vector<Group> groups;
+    std::vector<BlockTarget> targets;  // of kGroupBlocks MCUs
+    int64_t skip = 0;                  // MCUs to pass over before the next one that is wanted
+  };
+
+  void SetPlanes();
+  void SetTargets(Stream* stream);
+  void DecodeInterleaved(Stream* stream);
+  void DecodeSingle(Stream* stream);
+  void DecodeBatches(Stream* stream, int from, int to, int block_row);
+  void Transform(Stream* stream, int column, int block_row);
+  void ExtendEdges();
+  uint8_t* At(int c, int row, int column);
+
+  const Frame* frame_ = nullptr;
+  const JpegKernels* kernels_ = nullptr;
+  McuWindow window_;
+  std::array<Plane, 4> plane_{};
+  Buffer samples_, coefficients_;
+  std::array<uint8_t, 10> last_{};  // of each group: see BlockTarget
+  std::vector<Stream> streams_;
+  HuffmanCache cache_;
+  int next_row_ = 0;
+};
+
+}  // namespace fastpre

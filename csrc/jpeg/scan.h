@@ -1,0 +1,61 @@
+// Entropy decoding of one sequential Huffman scan: MCUs into groups of quantized coefficients.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "jpeg/bits.h"
+#include "jpeg/frame.h"
+#include "jpeg/huffman.h"
+#include "jpeg/kernels.h"
+
+namespace fastpre {
+
+// A group's coefficients, and behind them room for what the decoder writes for want of a better
+// place (huffman.h): keeps groups on cache lines.
+inline constexpr int kGroupStride = kGroupCoefficients + kGroupColumns;
+
+// Where one block of an MCU goes.
+struct BlockTarget {
+  int16_t* coefficients;  // of block b: group + 8 * b; all zero before
+  uint8_t* last;          // becomes at least the zigzag position of its last nonzero coefficient
+};
+
+class ScanDecoder {
+ public:
+  // `scan` and the tables' cache stay alive while the image is decoded.
+  void Open(Bytes stream, const Frame& frame, const Scan& scan, HuffmanCache* cache, const JpegKernels& kernels);
+
+  // The next `count` MCUs; targets[m * blocks() + i] is block i of MCU m. Throws Declined where the
+  // data is not what an encoder writes; the targets are then garbage.
+  void Decode(int count, const BlockTarget* targets);
+  // The same without keeping coefficients.
+  void Skip(int64_t count);
+  // Before the first MCU: passes over as many of the next `count` MCUs as whole restart intervals hold, without
+  // decoding them, and returns how many are left.
+  int64_t SkipSegments(int64_t count);
+
+  int blocks() const { return blocks_; }
+  // The marker that follows the scan's data; 0: none.
+  int MarkerAfter() const { return reader_.MarkerAfter(interval_ > 0); }
+
+ private:
+  struct Block {
+    const DcTable* dc;
+    const AcTable* ac;
+    int component;  // index into dc_
+  };
+
+  template <bool kStore>
+  void Run(int count, const BlockTarget* targets);
+  void Restart(Bits* bits);
+
+  BitReader reader_;
+  Bits bits_;
+  std::array<Block, 10> mcu_{};
+  int blocks_ = 0;
+  std::array<int, 4> dc_{};  // predictions
+  int interval_ = 0, until_restart_ = 0, next_restart_ = 0;
+};
+
+}  // namespace fastpre
