@@ -9,6 +9,7 @@
 #include "cpu/pipeline.h"
 #include "jpeg/decoder.h"
 #include "plan/plan.h"
+#include "plan/planar.h"
 
 namespace py = pybind11;
 
@@ -64,7 +65,7 @@ py::dict TapsDict(const Taps& t) {
   return d;
 }
 
-py::dict PlanDict(const Header& header, const Plan& p, const std::string& declined, bool with_taps) {
+py::dict PlanDict(const Header& header, const Plan& p, const std::string& declined, int scale, bool with_taps) {
   const Geometry& g = p.geometry;
   py::dict d;
   d["header"] = HeaderDict(header);
@@ -78,7 +79,7 @@ py::dict PlanDict(const Header& header, const Plan& p, const std::string& declin
   d["flip"] = py::make_tuple(p.orientation.flip_y, p.orientation.flip_x);
   d["vertical_first"] = p.vertical_first;
   d["taps"] = py::make_tuple(p.rows.longest(), p.columns.longest());
-  d["decode_scale"] = py::make_tuple(8, 8);
+  d["decode_scale"] = py::make_tuple(scale, 8);
   d["decoder"] = declined.empty() ? "fastpre" : "libjpeg-turbo";
   d["declined"] = declined;
   d["cost"] = p.cost;
@@ -106,7 +107,10 @@ void register_plan(py::module_& m) {
       [](const py::object& image, const CompiledSpec& spec, bool taps) {
         return WithBytes(image, spec.spec.limits.max_bytes, [&](Bytes b) {
           const Header header = ParseHeader(b, spec.spec.limits, true);
-          return PlanDict(header, ComputePlan(header, spec.spec), WhyDeclined(b, header), taps);
+          const Plan plan = ComputePlan(header, spec.spec);
+          const std::string declined = WhyDeclined(b, header);
+          const int scale = spec.spec.exact || !declined.empty() ? 8 : LumaScale(header, plan);
+          return PlanDict(header, plan, declined, scale, taps);
         });
       },
       py::arg("image"), py::arg("spec"), py::arg("taps") = false);

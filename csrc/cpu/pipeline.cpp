@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -27,21 +26,6 @@ constexpr int kMaxBlockRows = 16;
 constexpr size_t kMisalignment = 16;
 // Scratch that one image left behind and that is worth keeping for the next.
 constexpr size_t kKeepBytes = size_t{8} << 20;
-
-class StageClock {
- public:
-  using Clock = std::chrono::steady_clock;
-  explicit StageClock(Record* record) : record_(record), last_(Clock::now()) {}
-  void Charge(Stage stage) {
-    const Clock::time_point now = Clock::now();
-    record_->stages_us[stage] += std::chrono::duration<float, std::micro>(now - last_).count();
-    last_ = now;
-  }
-
- private:
-  Record* record_;
-  Clock::time_point last_;
-};
 
 // FASTPRE_DECODER=libjpeg-turbo: everything goes there. For comparisons, and for whoever distrusts us.
 bool BaselineAllowed() {
@@ -172,19 +156,29 @@ void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const Outp
     StageClock clock(record);
     const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
     clock.Charge(kStageHeader);
-    if (const char* reason = OutOfScope(header)) {
-      record->declined = reason;
-    } else if (!BaselineAllowed()) {
-      record->declined = "FASTPRE_DECODER";
-    } else {
-      try {
-        return Process(Baseline(), bytes, header, spec, affine, out, record);
-      } catch (const Declined& declined) {
-        record->declined = declined.what();
-      }
-    }
+    if (TryBaseline(bytes, header, spec, affine, out, record)) return;
     Process(*turbo_, bytes, header, spec, affine, out, record);
   });
+}
+
+bool Worker::TryBaseline(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
+                         const OutputView& out, Record* record) {
+  const char* reason = BaselineAllowed() ? OutOfScope(header) : "FASTPRE_DECODER";
+  if (reason) {
+    record->declined = reason;
+    return false;
+  }
+  try {
+    if (spec.exact) {
+      Process(Baseline(), bytes, header, spec, affine, out, record);
+    } else {
+      ProcessPlanes(bytes, header, spec, affine, out, record);
+    }
+    return true;
+  } catch (const Declined& declined) {
+    record->declined = declined.what();
+    return false;
+  }
 }
 
 RowSource& Worker::Baseline() {
@@ -224,22 +218,44 @@ void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& af
 void Worker::Trim() {
   turbo_->Release();
   if (baseline_) baseline_->Release();
+  planar_.Trim(kKeepBytes);
   for (Buffer* b : {&rows_, &ring_, &narrow_, &row_out_, &columns_.weights, &columns_.permutation, &lines_.weights})
     b->ShrinkAbove(kKeepBytes);
 }
 
-void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
-                     const OutputView& out, Record* record) {
+Plan Worker::MakePlan(const Header& header, const Spec& spec, const OutputView& out, const char* decoder,
+                      Record* record) {
   StageClock clock(record);
-  const Plan plan = ComputePlan(header, spec);
+  Plan plan = ComputePlan(header, spec);
   record->width = plan.geometry.oriented_width;
   record->height = plan.geometry.oriented_height;
-  record->decoder = source.name();
+  record->decoder = decoder;
   if (plan.geometry.out_width != out.width || plan.geometry.out_height != out.height) {
     // Sizes came from a first look at the headers. Only a file can change in between.
     throw Error(ErrorKind::kIo, "its size changed during the call");
   }
   clock.Charge(kStageHeader);
+  return plan;
+}
+
+// A plan that copies pixels has nothing to gain from planes.
+void Worker::ProcessPlanes(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
+                           const OutputView& out, Record* record) {
+  const Plan plan = MakePlan(header, spec, out, Baseline().name(), record);
+  if (plan.columns.copies() && plan.rows.copies())
+    return Execute(Baseline(), bytes, header, plan, spec, affine, out, record);
+  planar_.Run(bytes, header, plan, spec, affine, out, record);
+}
+
+void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
+                     const OutputView& out, Record* record) {
+  const Plan plan = MakePlan(header, spec, out, source.name(), record);
+  Execute(source, bytes, header, plan, spec, affine, out, record);
+}
+
+void Worker::Execute(RowSource& source, Bytes bytes, const Header& header, const Plan& plan, const Spec& spec,
+                     const Affine& affine, const OutputView& out, Record* record) {
+  StageClock clock(record);
   source.Open(bytes, header, plan.source);
   clock.Charge(kStageDecode);
   Stream(source, plan, spec, affine, out, record);

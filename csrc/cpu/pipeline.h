@@ -6,41 +6,22 @@
 // EXIF 5..8), the ring holds full-width rows, so no full-size RGB image is needed for those either.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "core/buffer.h"
-#include "core/error.h"
 #include "core/image.h"
 #include "cpu/kernels.h"
 #include "cpu/pixels.h"
+#include "cpu/planar.h"
+#include "cpu/record.h"
 #include "jpeg/decoder.h"
 #include "plan/affine.h"
 #include "plan/plan.h"
 #include "plan/spec.h"
 
 namespace fastpre {
-
-enum Stage { kStageRead, kStageHeader, kStageDecode, kStageResample, kStageStore, kStageCount };
-inline constexpr std::array<const char*, kStageCount> kStageNames = {"read", "header", "decode", "resample",
-                                                                     "normalize"};
-
-// What became of one image.
-struct Record {
-  bool ok = false;
-  ErrorKind error_kind = ErrorKind::kInternal;
-  std::string reason;
-  int width = 0, height = 0;  // oriented
-  const char* decoder = "";
-  std::string declined;     // why libjpeg-turbo decoded it; empty otherwise
-  const char* target = "";  // instruction set that ran
-  std::array<float, kStageCount> stages_us{};
-  int64_t peak_bytes = 0;  // of the worker's own buffers, without libjpeg's
-};
-
-class Store;
 
 // Scratch memory and decoders of one thread, kept from image to image.
 class Worker {
@@ -59,6 +40,11 @@ class Worker {
   void Guarded(Record* record, Body body);
   void Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
                const OutputView& out, Record* record);
+  void ProcessPlanes(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine, const OutputView& out,
+                     Record* record);
+  Plan MakePlan(const Header& header, const Spec& spec, const OutputView& out, const char* decoder, Record* record);
+  void Execute(RowSource& source, Bytes bytes, const Header& header, const Plan& plan, const Spec& spec,
+               const Affine& affine, const OutputView& out, Record* record);
   void Stream(RowSource& source, const Plan& plan, const Spec& spec, const Affine& affine, const OutputView& out,
               Record* record);
   // Without a resize, rows go from the decoder to the store.
@@ -66,10 +52,14 @@ class Worker {
             Record* record);
   void Trim();
 
+  // False: the image is for libjpeg-turbo; the record says why.
+  bool TryBaseline(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine, const OutputView& out,
+                   Record* record);
   RowSource& Baseline();
 
   std::unique_ptr<RowSource> turbo_, baseline_;
   int64_t baseline_target_ = 0;  // whose kernels baseline_ has
+  PlanarWorker planar_;
   Buffer file_, rows_, ring_, narrow_, row_out_;
   PackedTaps columns_, lines_;
 };

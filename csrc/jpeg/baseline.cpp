@@ -125,23 +125,7 @@ class BaselineSource final : public RowSource {
     const int count = x1_ - x0_;
     const uint8_t* in[4] = {};
     for (int i = 0; i < frame_.components; ++i) in[i] = Samples(i, y);
-    switch (frame_.color) {
-      case ColorModel::kGray: kernels_.gray_to_rgbx(in[0], count, out); break;
-      case ColorModel::kYcc: kernels_.ycc_to_rgbx(in[0], in[1], in[2], count, out); break;
-      case ColorModel::kRgb:
-        in[3] = in[0];
-        kernels_.interleave4(in, count, out);
-        break;
-      case ColorModel::kCmyk:
-        kernels_.interleave4(in, count, out);
-        InvertedCmykToRgbx(out, count);
-        break;
-      case ColorModel::kYcck:
-        kernels_.ycc_to_rgbx(in[0], in[1], in[2], count, out);
-        YccInkToCmyk(out, in[3], count);
-        InvertedCmykToRgbx(out, count);
-        break;
-    }
+    PlanesToRgbx(frame_.color, kernels_, in, count, out);
   }
 
   const JpegKernels& kernels_;

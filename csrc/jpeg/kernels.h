@@ -42,9 +42,10 @@ struct JpegKernels {
 
   // Triangle ("fancy") upsampling of count samples. in[-1] and in[count] are read: at an image's
   // edge they repeat the edge sample, which gives libjpeg's special cases exactly.
-  void (*h2v1)(const uint8_t* in, int count, uint8_t* out);                            // 2 * count
-  void (*h2v2)(const uint8_t* near, const uint8_t* far, int count, uint8_t* out);      // 2 * count
-  void (*h1v2)(const uint8_t* near, const uint8_t* far, int bias, int count, uint8_t* out);  // (3 near + far + bias) / 4
+  void (*h2v1)(const uint8_t* in, int count, uint8_t* out);                        // 2 * count
+  void (*h2v2)(const uint8_t* near, const uint8_t* far, int count, uint8_t* out);  // 2 * count
+  void (*h1v2)(const uint8_t* near, const uint8_t* far, int bias, int count,
+               uint8_t* out);  // (3 near + far + bias) / 4
 
   // Rows of RGBX, X = 255.
   void (*ycc_to_rgbx)(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int count, uint8_t* out);

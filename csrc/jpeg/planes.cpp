@@ -9,7 +9,6 @@ namespace fastpre {
 namespace {
 
 constexpr size_t kMargin = 64;  // before a row's first sample: one sample is read there; rows stay aligned
-constexpr int kRowsKept = 2;    // of MCUs
 
 size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
 
@@ -53,7 +52,7 @@ void PlaneDecoder::SetPlanes() {
     const int mcus = static_cast<int>(RoundUp(window_.x1 - window_.x0, kGroupBlocks));
     p.stride = RoundUp(kMargin + static_cast<size_t>(mcus) * c.h * p.scale + kJpegSlack, 64);
     p.offset = total;
-    total += p.stride * p.rows * kRowsKept;
+    total += p.stride * p.rows * window_.kept;
   }
   samples_.Reserve(total + kJpegSlack);
 }
@@ -154,7 +153,7 @@ void PlaneDecoder::ExtendEdges() {
 
 uint8_t* PlaneDecoder::At(int c, int row, int column) {
   const Plane& p = plane_[c];
-  return samples_.data() + p.offset + p.stride * (row % (kRowsKept * p.rows)) + kMargin + column - p.first;
+  return samples_.data() + p.offset + p.stride * (row % (window_.kept * p.rows)) + kMargin + column - p.first;
 }
 
 const uint8_t* PlaneDecoder::row(int c, int r) const { return const_cast<PlaneDecoder*>(this)->At(c, r, 0); }

@@ -13,10 +13,11 @@
 
 namespace fastpre {
 
-// What is wanted of an image, in MCUs: columns [x0, x1), rows from y0 on. `scale[c]`: samples of a block's
-// side that component c is decoded to, 1..8.
+// What is wanted of an image, in MCUs: columns [x0, x1), rows from y0 on, of which the last `kept` decoded
+// ones can be read. `scale[c]`: samples of a block's side that component c is decoded to, 1..8.
 struct McuWindow {
   int x0 = 0, x1 = 0, y0 = 0;
+  int kept = 2;
   std::array<int, 4> scale{8, 8, 8, 8};
 };
 
@@ -25,12 +26,12 @@ class PlaneDecoder {
   // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may.
   void Open(Bytes stream, const Frame& frame, const McuWindow& window, const JpegKernels& kernels);
 
-  // Decodes the next row of MCUs. The one before it stays valid, older ones do not.
+  // Decodes the next row of MCUs, in the place of the oldest one that is kept.
   void DecodeRow();
   // The row of MCUs that DecodeRow would decode next.
   int next_row() const { return next_row_; }
 
-  // Sample row `r` of component `c`, from the two rows of MCUs decoded last: a pointer to the place of sample 0,
+  // Sample row `r` of component `c`, in one of the rows of MCUs that are kept: a pointer to the place of sample 0,
   // of which the samples of the window can be read, one on either side (at the image's edges they
   // repeat the last sample), and kJpegSlack more.
   const uint8_t* row(int c, int r) const;

@@ -84,18 +84,9 @@ Taps NearestTaps(int in_size, int out_size, int begin, int count) {
   return t;
 }
 
-}  // namespace
-
-Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count) {
-  if (in_size == out_size) {  // Pillow skips the pass
-    Taps t = Copies(in_size, count);
-    for (int i = 0; i < count; ++i) t.start[i] = begin + i;
-    return t;
-  }
-  if (filter == Filter::kNearest) return NearestTaps(in_size, out_size, begin, count);
-
+// `scale`: source samples per output position.
+Taps FilterTaps(Filter filter, double scale, int in_size, int begin, int count) {
   const Shape shape = ShapeOf(filter);
-  const double scale = static_cast<double>(static_cast<float>(in_size)) / out_size;
   const double filter_scale = std::max(scale, 1.0);
   const double support = shape.support * filter_scale;
   const double inverse = 1.0 / filter_scale;
@@ -136,6 +127,30 @@ Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count)
     t.length[i] = last - first;
   }
   return t;
+}
+
+}  // namespace
+
+Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count) {
+  if (in_size == out_size) {  // Pillow skips the pass
+    Taps t = Copies(in_size, count);
+    for (int i = 0; i < count; ++i) t.start[i] = begin + i;
+    return t;
+  }
+  if (filter == Filter::kNearest) return NearestTaps(in_size, out_size, begin, count);
+  const double scale = static_cast<double>(static_cast<float>(in_size)) / out_size;
+  return FilterTaps(filter, scale, in_size, begin, count);
+}
+
+Taps ComputeScaledTaps(Filter filter, int in_size, double step, int samples, int out_size, int begin, int count) {
+  if (step == 1.0) return ComputeTaps(filter, in_size, out_size, begin, count);
+  if (filter == Filter::kNearest) {
+    Taps t = NearestTaps(in_size, out_size, begin, count);
+    t.in_size = samples;
+    for (int& start : t.start) start = std::min(static_cast<int>(start / step), samples - 1);
+    return t;
+  }
+  return FilterTaps(filter, in_size / (step * out_size), samples, begin, count);
 }
 
 Taps Reversed(const Taps& taps) {

@@ -1,0 +1,82 @@
+#include "plan/planar.h"
+
+#include <algorithm>
+
+namespace fastpre {
+namespace {
+
+struct Sampling {
+  int h = 1, v = 1;  // pixels per sample at full size
+};
+
+Sampling SamplingOf(const Header& header, int c) {
+  Sampling most;
+  for (int i = 0; i < header.components; ++i) {
+    most.h = std::max(most.h, header.component[i].h);
+    most.v = std::max(most.v, header.component[i].v);
+  }
+  return {most.h / std::max(header.component[c].h, 1), most.v / std::max(header.component[c].v, 1)};
+}
+
+struct Axis {
+  int in_size, out_size, begin, count;
+};
+
+// An axis that is stored backwards is resampled backwards: samples are counted from the stored side.
+Axis Mirrored(Axis a) { return {a.in_size, a.out_size, a.out_size - a.begin - a.count, a.count}; }
+
+// The stored frame's axes.
+Axis ColumnAxis(const Plan& p) {
+  const Geometry& g = p.geometry;
+  const Axis axis = p.orientation.transpose ? Axis{g.oriented_height, g.resized_height, g.window_y, g.window_height}
+                                            : Axis{g.oriented_width, g.resized_width, g.window_x, g.window_width};
+  return p.orientation.flip_x ? Mirrored(axis) : axis;
+}
+
+Axis RowAxis(const Plan& p) {
+  const Geometry& g = p.geometry;
+  const Axis axis = p.orientation.transpose ? Axis{g.oriented_width, g.resized_width, g.window_x, g.window_width}
+                                            : Axis{g.oriented_height, g.resized_height, g.window_y, g.window_height};
+  return p.orientation.flip_y ? Mirrored(axis) : axis;
+}
+
+int SmallestScale(const Axis& axis, int step) {
+  for (int n = 1; n < 8; ++n) {
+    if (int64_t{axis.in_size} * n >= int64_t{axis.out_size} * kQualityGuard * 8 * step) return n;
+  }
+  return 8;
+}
+
+int Scale(const Plan& plan, const Sampling& s) {
+  return std::max(SmallestScale(ColumnAxis(plan), s.h), SmallestScale(RowAxis(plan), s.v));
+}
+
+int CeilDiv(int value, int by) { return (value + by - 1) / by; }
+
+}  // namespace
+
+int LumaScale(const Header& header, const Plan& plan) { return Scale(plan, SamplingOf(header, 0)); }
+
+PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan) {
+  PlanarPlan result;
+  const Axis x = ColumnAxis(plan), y = RowAxis(plan);
+  for (int i = 0; i < header.components; ++i) {
+    const Sampling s = SamplingOf(header, i);
+    result.like[i] = i;
+    for (int k = i - 1; k >= 0; --k) {
+      const Sampling other = SamplingOf(header, k);
+      if (other.h == s.h && other.v == s.v) result.like[i] = k;
+    }
+    if (result.like[i] != i) continue;
+    PlanePlan& p = result.plane[i];
+    p.scale = Scale(plan, s);
+    p.width = CeilDiv(CeilDiv(x.in_size, s.h) * p.scale, 8);
+    p.height = CeilDiv(CeilDiv(y.in_size, s.v) * p.scale, 8);
+    const double step_x = 8.0 * s.h / p.scale, step_y = 8.0 * s.v / p.scale;
+    p.columns = ComputeScaledTaps(spec.filter, x.in_size, step_x, p.width, x.out_size, x.begin, x.count);
+    p.rows = ComputeScaledTaps(spec.filter, y.in_size, step_y, p.height, y.out_size, y.begin, y.count);
+  }
+  return result;
+}
+
+}  // namespace fastpre

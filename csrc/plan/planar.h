@@ -1,0 +1,34 @@
+// How fidelity="fast" reads an image: each component reduced by the decoder as far as the quality guard allows,
+// and resampled from its own resolution; colours are converted at the output's size.
+#pragma once
+
+#include <array>
+
+#include "plan/plan.h"
+
+namespace fastpre {
+
+// A plane keeps at least so many samples per output pixel along each axis, or all it has: a block's low
+// frequencies are a good low-pass filter, but not the one that was asked for.
+inline constexpr int kQualityGuard = 2;
+
+struct PlanePlan {
+  int scale = 8;              // samples of a block's side, 1..8
+  int width = 0, height = 0;  // samples at that scale
+  Taps columns, rows;         // in the stored frame, `start` in samples of the plane
+};
+
+struct PlanarPlan {
+  std::array<PlanePlan, 4> plane;
+  // Component i is resampled by plane[like[i]], the first one of its sampling; later ones are empty.
+  std::array<int, 4> like{};
+  const PlanePlan& of(int component) const { return plane[like[component]]; }
+};
+
+// For streams that the baseline decoder takes. `plan` is the image's exact plan.
+PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan);
+
+// The scale of the luma plane (of the widest one), without the taps.
+int LumaScale(const Header& header, const Plan& plan);
+
+}  // namespace fastpre
