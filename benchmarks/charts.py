@@ -31,13 +31,15 @@ matplotlib.rcParams |= {
 }
 
 CHARTS = report.RESULTS.parents[1] / "docs" / "charts"
-OURS, EXACT, OTHER = "#0a6b5d", "#8fb8b0", "#c9ccd1"
-LEGEND = {"fastpre": OURS, "equal to Pillow in every bit": EXACT, "other numbers": OTHER}
+OURS, EXACT, OTHER, PART = "#0a6b5d", "#8fb8b0", "#c9ccd1", "#d9b26f"
+LEGEND = {"fastpre": OURS, "equal to Pillow in every bit": EXACT, "other numbers": OTHER, "a part of the work": PART}
 
 
 def color(row: dict[str, Any]) -> str:
-    """By what a bar stands for: ours, a peer with the reference's bits, or a peer with others."""
+    """By what a bar stands for: a part, ours, a peer with the reference's bits, or a peer with others."""
     agreement = row["agreement"]
+    if row.get("part"):
+        return PART
     if row["key"].startswith("fastpre"):
         return OURS
     return EXACT if agreement["equal"] == agreement["images"] else OTHER
@@ -90,7 +92,7 @@ def single(result: dict[str, Any]) -> Figure:
     bars(figure.subplots(), result, count)
     figure.text(0.012, 1 - 0.26 / height, "Milliseconds per image, less is better", fontsize=12, fontweight="bold")
     figure.text(0.012, 1 - 0.49 / height, sentence(result["title"]), fontsize=10)
-    legend(figure, [result], loc="lower left", bbox_to_anchor=(0, 0.26 / height), ncols=3)
+    legend(figure, [result], loc="lower left", bbox_to_anchor=(0, 0.26 / height), ncols=4)
     figure.text(0.012, 0.1 / height, footnote(result), fontsize=8, color="#6a707a")
     return figure
 
@@ -109,7 +111,7 @@ def faceted(results: list[dict[str, Any]]) -> Figure:
             axes.set_title(sentence(result["title"]), loc="left", fontsize=11)
         for axes in row[len(pair) :]:
             axes.set_axis_off()
-    legend(figure, results, loc="lower left", bbox_to_anchor=(0, 0.28 / height), ncols=3)
+    legend(figure, results, loc="lower left", bbox_to_anchor=(0, 0.28 / height), ncols=4)
     dates = " to ".join(sorted({result["date"] for result in results}))
     note = footnote(results[0]).replace(results[0]["date"], dates)
     figure.text(0.007, 0.1 / height, f"Milliseconds per image, less is better. {note}", fontsize=8.5, color="#6a707a")

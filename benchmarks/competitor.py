@@ -33,12 +33,15 @@ class Competitor:
         label: its name in tables and charts.
         layout: axes of one result, "CHW" or "HWC".
         normalized: False if results of a resizing job stay uint8, so that less work is done.
+        required_db: what it takes to be timed: the least mean PSNR of an image to the reference; infinite:
+            every bit equal; None: nothing but sense (`check.ABSURD_PSNR_DB`).
     """
 
     key: ClassVar[str]
     label: ClassVar[str]
     layout: str = "CHW"
     normalized: ClassVar[bool] = True
+    required_db: ClassVar[float | None] = None
 
     def __init__(self, job: Job, threads: int = 1) -> None:
         self.job = job

@@ -7,11 +7,13 @@ does not take part in every job, `missing()` and `enters()`; add it to `COMPETIT
 from __future__ import annotations
 
 import io
+import math
 import time
 from typing import ClassVar
 
 import numpy as np
 from competitor import Array, Competitor, importable
+from parts import PARTS
 from peers import Dali, OpenCv, OpenCvArea, SimpleJpeg, SimpleJpegOpenCv, SimpleJpegScaled, TensorFlow
 from tasks import MEAN, STD, Job
 
@@ -19,6 +21,7 @@ from tasks import MEAN, STD, Job
 class FastpreExact(Competitor):
     key = "fastpre-exact"
     label = "fastpre"
+    required_db = math.inf
     fidelity: ClassVar[str] = "exact"
 
     def prepare(self) -> None:
@@ -54,6 +57,7 @@ class FastpreExact(Competitor):
 class FastpreFast(FastpreExact):
     key = "fastpre-fast"
     label = "fastpre, fidelity=fast"
+    required_db = 34.0
     fidelity = "fast"
 
     @classmethod
@@ -215,6 +219,7 @@ COMPETITORS: tuple[type[Competitor], ...] = (
     SimpleJpegScaled,
     Dali,
     TensorFlow,
+    *PARTS,
 )
 BY_KEY = {cls.key: cls for cls in COMPETITORS}
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import check
 import measure
+import parts
 from competitor import Competitor
 from competitors import FastpreExact, entrants
 from outcome import Outcome, Row
-from tasks import Task
+from tasks import ENTROPY, Task
 
 BATCH = 32
 
@@ -35,31 +36,46 @@ def run(task: Task, images: list[bytes], threads: int, rounds: int, only: list[s
         raise NotBatchable(f"{task.name}: outputs differ in size and do not batch; use --threads 1")
     classes, absent = entrants(task.job, only)
     competitors = [cls(task.job, threads) for cls in classes]
-    found = check.agreements(task.job, competitors, images)
+    # Parts of the two decoders are compared on the same images, those that both decode.
+    left_out = parts.declined(images) if ENTROPY in task.job.parts else {}
+    taken = [data for i, data in enumerate(images) if i not in left_out]
+    found = check.agreements(task.job, competitors, images, left_out)
     absent |= {key: f"refused: {a.refusal}" for key, a in found.items() if a.refusal}
+    absent |= {c.key: "no image that fastpre's decoder takes" for c in competitors if _is_part(c) and not taken}
     competitors = [c for c in competitors if c.key not in absent]
 
-    step = 1 if threads == 1 else BATCH
-    batches = [images[i : i + step] for i in range(0, len(images), step)]
     stages = {c.key: StagePasses(c, images) for c in competitors if isinstance(c, FastpreExact) and threads == 1}
-    passes: dict[str, Callable[[], int]] = {c.key: _pass(c, batches) for c in competitors}
+    step = 1 if threads == 1 else BATCH
+    passes = {c.key: _pass(c, taken if _is_part(c) else images, step) for c in competitors}
     for once in passes.values():
         once()
     timings = measure.interleave(passes | {f"{key} stages": s.once for key, s in stages.items()}, rounds)
-    return Outcome(
-        [
-            Row(c.key, c.label, timings[c.key], found[c.key], stages[c.key].medians() if c.key in stages else None)
-            for c in competitors
-        ],
-        absent,
-    )
+    rows = [
+        Row(
+            c.key,
+            c.label,
+            timings[c.key],
+            found[c.key],
+            stages[c.key].medians() if c.key in stages else None,
+            images=len(taken) if _is_part(c) else len(images),
+            part=_is_part(c),
+        )
+        for c in competitors
+    ]
+    return Outcome(rows, absent, left_out)
 
 
-def _pass(competitor: Competitor, batches: list[list[bytes]]) -> Callable[[], int]:
+def _is_part(competitor: Competitor) -> bool:
+    return isinstance(competitor, parts.Part)
+
+
+def _pass(competitor: Competitor, images: list[bytes], step: int) -> Callable[[], int]:
+    batches = [images[i : i + step] for i in range(0, len(images), step)]
+
     def once() -> int:
         for batch in batches:
             competitor.run(batch)
-        return sum(map(len, batches))
+        return len(images)
 
     return once
 

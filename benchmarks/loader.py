@@ -92,7 +92,7 @@ def run(task: Task, images: list[bytes], threads: int, rounds: int, only: list[s
         loaders[HERE] = DecodedHere(competitors[HERE], images)
     checked = images[:BATCH]
     found = {
-        key: check.of_batch(competitors[key], next(iter(loader))[: len(checked)], checked)
+        key: check.of_batches(competitors[key], [(next(iter(loader))[: len(checked)], checked)])
         for key, loader in loaders.items()
     }
     absent = {key: f"refused: {a.refusal}" for key, a in found.items() if a.refusal}

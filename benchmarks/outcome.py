@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from check import Agreement
@@ -21,6 +22,8 @@ class Row:
         agreement: with the reference; None where another task has checked it.
         stages_us: microseconds per image, medians over rounds: fastpre's own stages, and "outside" for
             what the call took beyond them.
+        images: how many it was timed on, where that is for its task to say: rows of different images do not compare.
+        part: it is a part of decoding only (parts.py).
     """
 
     key: str
@@ -28,6 +31,8 @@ class Row:
     timing: Timing
     agreement: Agreement | None = None
     stages_us: dict[str, float] | None = None
+    images: int | None = None
+    part: bool = False
 
     @property
     def after_decode_us(self) -> float | None:
@@ -45,6 +50,8 @@ class Row:
         }
         if self.timing.cores_used is not None:
             record["cores_used"] = round(self.timing.cores_used, 2)
+        if self.part:
+            record |= {"part": True, "images": self.images}
         if self.agreement is not None:
             a = self.agreement
             record["agreement"] = {
@@ -53,6 +60,11 @@ class Row:
                 "max_difference": round(a.max_difference, 3),
                 "psnr_db": round(a.psnr_db, 2) if a.squares else None,
             }
+            if a.required_db is not None and math.isfinite(a.required_db):
+                record["agreement"] |= {
+                    "mean_psnr_db": round(a.mean_psnr_db, 2) if a.equal < a.images else None,
+                    "required_mean_psnr_db": a.required_db,
+                }
         if self.stages_us is not None:
             record["stages_us"] = {stage: round(us, 2) for stage, us in self.stages_us.items()}
         return record
@@ -60,11 +72,21 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A task's rows, and by key why other competitors have none."""
+    """A task's rows, and by key why other competitors have none.
+
+    Attributes:
+        left_out: by index, why an image is not among those that the parts of decoding were timed on.
+    """
 
     rows: list[Row]
     absent: dict[str, str]
+    left_out: dict[int, str] = dataclasses.field(default_factory=dict)
+
+    def row(self, key: str) -> Row | None:
+        """One row, or None."""
+        return next((row for row in self.rows if row.key == key), None)
 
     def median(self, key: str) -> float | None:
         """Milliseconds per image of one row, or None."""
-        return next((row.timing.median for row in self.rows if row.key == key), None)
+        row = self.row(key)
+        return None if row is None else row.timing.median

@@ -15,6 +15,7 @@ import measure
 import photographs
 import report
 import scaling
+import single
 from competitors import BY_KEY
 from tasks import TASKS, Task
 
@@ -43,7 +44,7 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     with measure.pinned_to_one_core() if pinned else contextlib.nullcontext():
         outcome = _module(task).run(task, photos.images, threads, arguments.rounds, arguments.only)
     label = "1" if pinned else "all"
-    result = report.record(task, label, photos.source, len(photos.images), arguments.rounds, outcome)
+    result = report.record(task, label, photos, arguments.rounds, outcome)
     report.write(result, arguments.results)
     print(report.table(result), flush=True)
 
@@ -53,7 +54,7 @@ def _module(task: Task) -> ModuleType:
         import loader
 
         return loader
-    return {"images": images, "scaling": scaling}[task.kind]
+    return {"images": images, "scaling": scaling, "single": single}[task.kind]
 
 
 def run_all(arguments: argparse.Namespace) -> int:

@@ -1,8 +1,8 @@
-"""How much faster a batch gets with all cores than with one thread."""
+"""How much faster the same calls get with more threads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import check
 import measure
@@ -18,12 +18,31 @@ CHECKED = 16
 
 def run(task: Task, images: list[bytes], threads: int, rounds: int, only: list[str] | None) -> Outcome:
     """Times the same batches with 1 thread and with `threads`; rows are "KEY x1" and "KEY xall"."""
+    return compare(task, images, ENTRANTS, BATCH, {"x1": 1, "xall": threads}, rounds, only)
+
+
+def compare(
+    task: Task,
+    images: list[bytes],
+    entrants: Sequence[str],
+    batch_size: int,
+    threads: dict[str, int],
+    rounds: int,
+    only: list[str] | None,
+) -> Outcome:
+    """Every entrant with every number of threads, the same calls each; rows are "KEY NAME".
+
+    Args:
+        entrants: keys of competitors.
+        batch_size: images a call.
+        threads: how many, by the name that goes into a row's key.
+    """
     competitors: dict[str, Competitor] = {}
-    for key in ENTRANTS:
+    for key in entrants:
         if only is None or key in only:
-            competitors[f"{key} x1"] = BY_KEY[key](task.job, 1)
-            competitors[f"{key} xall"] = BY_KEY[key](task.job, threads)
-    batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+            for name, count in threads.items():
+                competitors[f"{key} {name}"] = BY_KEY[key](task.job, count)
+    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
 
     def passing(competitor: Competitor) -> Callable[[], int]:
         def once() -> int:
@@ -33,8 +52,9 @@ def run(task: Task, images: list[bytes], threads: int, rounds: int, only: list[s
 
         return once
 
-    checked = images[:CHECKED]
-    found = {name: check.of_batch(c, c.run(checked), checked) for name, c in competitors.items()}
+    step = min(batch_size, CHECKED)
+    checked = [images[i : i + step] for i in range(0, min(len(images), CHECKED), step)]
+    found = {name: check.of_batches(c, ((c.run(batch), batch) for batch in checked)) for name, c in competitors.items()}
     absent = {name: f"refused: {a.refusal}" for name, a in found.items() if a.refusal}
     passes = {name: passing(c) for name, c in competitors.items() if name not in absent}
     for once in passes.values():

@@ -18,12 +18,14 @@ class Job:
         crop: the side of the central square that is kept; None: decode only.
         interpolation: "bilinear" or "bicubic", antialiased where the competitor can.
         scaled_decode: also enter the competitors that let libjpeg shrink while it decodes (DCT scaling).
+        parts: keys of the parts of decoding that are timed beside whole calls (parts.py).
     """
 
     resize: int | None = 256
     crop: int | None = 224
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     scaled_decode: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def decode_only(self) -> bool:
@@ -49,7 +51,8 @@ class Task:
         photos: which set of the corpus: natural, large or small.
         limit: at most this many images, which bounds the time of a round.
         kind: "images": one call an image, or batches with all cores; "scaling": the same batch with
-            one thread and with all; "loader": an epoch of torch's DataLoader.
+            one thread and with all; "single": one call an image with one thread and with two;
+            "loader": an epoch of torch's DataLoader.
     """
 
     name: str
@@ -57,18 +60,26 @@ class Task:
     photos: Literal["natural", "large", "small"]
     job: Job
     limit: int
-    kind: Literal["images", "scaling", "loader"] = "images"
+    kind: Literal["images", "scaling", "single", "loader"] = "images"
 
+
+TURBO_ENTROPY, ENTROPY = "coefficients/libjpeg-turbo", "coefficients/fastpre"
+TURBO_RGB, RGB = "rgb/libjpeg-turbo", "rgb/fastpre"
+
+NATURAL = Job(parts=(TURBO_ENTROPY,))
+LARGE = Job(scaled_decode=True, parts=(ENTROPY,))
+DECODE = Job(None, None, parts=(TURBO_ENTROPY, ENTROPY, "skip/fastpre", TURBO_RGB, RGB))
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        Task("natural", "photographs of about 500x375, resize 256, crop 224", "natural", Job(), 159),
-        Task("large", "photographs of 8 to 16 MP, resize 256, crop 224", "large", Job(scaled_decode=True), 11),
+        Task("natural", "photographs of about 500x375, resize 256, crop 224", "natural", NATURAL, 159),
+        Task("large", "photographs of 8 to 16 MP, resize 256, crop 224", "large", LARGE, 11),
         Task("small", "thumbnails of about 100x75, resize 256, crop 224", "small", Job(), 22),
         Task("thumbnail", "resize 512, crop 512", "natural", Job(512, 512), 48),
         Task("bicubic", "resize 384, crop 384, bicubic", "natural", Job(384, 384, "bicubic"), 48),
-        Task("decode", "decode to uint8 RGB, nothing else", "natural", Job(None, None), 96),
+        Task("decode", "decode to uint8 RGB, nothing else", "natural", DECODE, 96),
+        Task("large-one", "photographs of 8 to 16 MP, one at a time, one thread and two", "large", Job(), 11, "single"),
         Task("scaling", "batches with one thread and with all cores", "natural", Job(), 159, "scaling"),
         Task("loader", "an epoch of a DataLoader with 2 worker processes", "natural", Job(), 159, "loader"),
     )

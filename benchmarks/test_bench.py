@@ -11,9 +11,11 @@ from typing import Any
 
 import check
 import measure
+import parts
 import photographs
 import pytest
 from competitors import COMPETITORS, Competitor
+from parts import Part
 from tasks import TASKS, Task
 
 pytest.importorskip("pytest_benchmark")
@@ -55,10 +57,13 @@ def test_one_call_an_image(benchmark: Any, task: Task, cls: type[Competitor]) ->
     if missing:
         pytest.skip(missing)
     images = images_of(task.photos)
+    if issubclass(cls, Part):
+        declined = parts.declined(images)
+        images = [data for i, data in enumerate(images) if i not in declined]
     competitor = cls(task.job)
     agreement = check.agreements(task.job, [competitor], images)[cls.key]
     assert agreement.refusal is None
-    if cls.key == "fastpre-exact":
+    if cls.key == "fastpre-exact" or issubclass(cls, Part):
         assert agreement.equal == len(images)
 
     def every_image() -> None:

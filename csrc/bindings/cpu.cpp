@@ -73,10 +73,12 @@ std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, ui
       out.stride_y = strides[2];
       out.stride_x = strides[3];
       Record* record = &records[i];
+      // Threads that have no image of their own help with the large ones.
+      PoolCrew crew(threads / static_cast<int>(list.size()) - 1, threads);
       if (list[i].is_path) {
-        worker.RunFile(list[i].path, spec.spec, spec.affine, out, record);
+        worker.RunFile(list[i].path, spec.spec, spec.affine, out, record, &crew);
       } else {
-        worker.Run(list[i].bytes, spec.spec, spec.affine, out, record);
+        worker.Run(list[i].bytes, spec.spec, spec.affine, out, record, &crew);
       }
       // A slot never keeps half an image, whatever the caller does with the record.
       if (!record->ok) FillSlot(out, fill.value_or(0.0f));

@@ -149,9 +149,12 @@ void Worker::Guarded(Record* record, Body body) {
     record->reason = e.what();
   }
   Trim();
+  crew_ = nullptr;
 }
 
-void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record) {
+void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
+                 Crew* crew) {
+  crew_ = crew;
   Guarded(record, [&] {
     StageClock clock(record);
     const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
@@ -176,6 +179,7 @@ bool Worker::TryBaseline(Bytes bytes, const Header& header, const Spec& spec, co
     }
     return true;
   } catch (const Declined& declined) {
+    Trim();
     record->declined = declined.what();
     return false;
   }
@@ -202,7 +206,7 @@ void Worker::RunPixels(const PixelView& view, const Spec& spec, const Affine& af
 }
 
 void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out,
-                     Record* record) {
+                     Record* record, Crew* crew) {
   Bytes bytes;
   Guarded(record, [&] {
     StageClock clock(record);
@@ -211,7 +215,7 @@ void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& af
   });
   if (!record->ok) return;
   record->ok = false;
-  Run(bytes, spec, affine, out, record);
+  Run(bytes, spec, affine, out, record, crew);
   file_.ShrinkAbove(kKeepBytes);
 }
 
@@ -244,7 +248,7 @@ void Worker::ProcessPlanes(Bytes bytes, const Header& header, const Spec& spec, 
   const Plan plan = MakePlan(header, spec, out, Baseline().name(), record);
   if (plan.columns.copies() && plan.rows.copies())
     return Execute(Baseline(), bytes, header, plan, spec, affine, out, record);
-  planar_.Run(bytes, header, plan, spec, affine, out, record);
+  planar_.Run(bytes, header, plan, spec, affine, out, record, crew_);
 }
 
 void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
@@ -256,7 +260,7 @@ void Worker::Process(RowSource& source, Bytes bytes, const Header& header, const
 void Worker::Execute(RowSource& source, Bytes bytes, const Header& header, const Plan& plan, const Spec& spec,
                      const Affine& affine, const OutputView& out, Record* record) {
   StageClock clock(record);
-  source.Open(bytes, header, plan.source);
+  source.Open(bytes, header, plan.source, crew_);
   clock.Charge(kStageDecode);
   Stream(source, plan, spec, affine, out, record);
   StageClock tail(record);

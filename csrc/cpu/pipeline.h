@@ -11,6 +11,7 @@
 #include <string>
 
 #include "core/buffer.h"
+#include "core/crew.h"
 #include "core/image.h"
 #include "cpu/kernels.h"
 #include "cpu/pixels.h"
@@ -29,11 +30,14 @@ class Worker {
   Worker();
   // Writes every element of `out` on success; on failure `out` may be partly written.
   // `bytes` is the whole stream. Never throws: failures go into the record.
-  void Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  // A `crew`'s threads, if there is one, help with a large image.
+  void Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
+           Crew* crew = nullptr);
   // The same for pixels that somebody else decoded: 8-bit, `view` in RGB (or one channel for "L").
   void RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
   // The same for a file, read into the worker's own memory.
-  void RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
+  void RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
+               Crew* crew = nullptr);
 
  private:
   template <class Body>
@@ -60,6 +64,7 @@ class Worker {
   std::unique_ptr<RowSource> turbo_, baseline_;
   int64_t baseline_target_ = 0;  // whose kernels baseline_ has
   PlanarWorker planar_;
+  Crew* crew_ = nullptr;  // of the image at hand
   Buffer file_, rows_, ring_, narrow_, row_out_;
   PackedTaps columns_, lines_;
 };

@@ -2,7 +2,7 @@
 
 namespace fastpre {
 
-void PixelSource::Open(Bytes, const Header&, const Rect& source) {
+void PixelSource::Open(Bytes, const Header&, const Rect& source, Crew*) {
   source_ = source;
   next_ = source.y0;
 }

@@ -20,7 +20,7 @@ struct PixelView {
 class PixelSource final : public RowSource {
  public:
   explicit PixelSource(const PixelView& view) : view_(view) {}
-  void Open(Bytes, const Header&, const Rect& source) override;
+  void Open(Bytes, const Header&, const Rect& source, Crew*) override;
   void Read(int count, uint8_t* rows, size_t stride_bytes) override;
   size_t left_bytes() const override { return 0; }
   size_t row_bytes() const override { return static_cast<size_t>(source_.width()) * 4; }

@@ -54,7 +54,7 @@ int PlanarWorker::Kept(const McuWindow& window) const {
 }
 
 void PlanarWorker::Run(Bytes bytes, const Header& header, const Plan& plan, const Spec& spec, const Affine& affine,
-                       const OutputView& out, Record* record) {
+                       const OutputView& out, Record* record, Crew* crew) {
   StageClock clock(record);
   frame_ = ParseFrame(bytes);
   if (frame_.width != header.width || frame_.height != header.height || frame_.components != header.components) {
@@ -90,7 +90,7 @@ void PlanarWorker::Run(Bytes bytes, const Header& header, const Plan& plan, cons
   Store store(*kernels, affine, spec.color, out, ComputePlacement(plan, out), count);
   store.Padding(plan.geometry);
   clock.Charge(kStageResample);
-  planes_.Open(bytes, frame_, Window(), jpeg);
+  planes_.Open(bytes, frame_, Window(), jpeg, crew);
   for (int from = 0; from < lines; from += kBand) {
     const int to = std::min(from + kBand, lines);
     for (int i = 0; i < frame_.components; ++i) {
@@ -142,6 +142,7 @@ void PlanarWorker::Resample(int c, int from, int to, const KernelTable& kernels)
 }
 
 void PlanarWorker::Trim(size_t keep_bytes) {
+  planes_.Close();
   planes_.Trim(keep_bytes);
   for (Buffer* b : {&tall_, &quad_, &narrow_, &lines_, &pixels_}) b->ShrinkAbove(keep_bytes);
 }

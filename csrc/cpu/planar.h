@@ -26,7 +26,7 @@ class PlanarWorker {
  public:
   // Throws Declined, also after rows have been stored.
   void Run(Bytes bytes, const Header& header, const Plan& plan, const Spec& spec, const Affine& affine,
-           const OutputView& out, Record* record);
+           const OutputView& out, Record* record, Crew* crew);
   void Trim(size_t keep_bytes);
 
  private:

@@ -103,23 +103,30 @@ class Pool {
   }
 
   void Run(Job* job, int threads) {
-    int helpers = static_cast<int>(std::min<size_t>(threads, job->count)) - 1;
+    const int helpers = static_cast<int>(std::min<size_t>(threads, job->count)) - 1;
     std::unique_ptr<Worker> worker = TakeWorker();
-    if (helpers > 0) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      helpers = std::min(helpers, Grow(helpers));
-      jobs_.push_back(job);
-      job->helpers_wanted = helpers;
-    }
-    if (helpers > 0) wake_.notify_all();
+    if (helpers > 0) Offer(job, helpers, helpers);
     job->Work(*worker);
-    if (helpers > 0) {
-      std::unique_lock<std::mutex> lock(mutex_);
-      job->helpers_wanted = 0;
-      std::erase(jobs_, job);
-      done_.wait(lock, [&] { return job->helpers_inside == 0; });
-    }
+    if (helpers > 0) Withdraw(job);
     ReturnWorker(std::move(worker));
+  }
+
+  // Up to `helpers` threads may take the job's indices from now on; the pool grows to `threads`.
+  void Offer(Job* job, int helpers, int threads) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      job->helpers_wanted = std::min(helpers, Grow(threads));
+      jobs_.push_back(job);
+    }
+    wake_.notify_all();
+  }
+
+  // Nobody takes an index any more; waits for those who have one.
+  void Withdraw(Job* job) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    job->helpers_wanted = 0;
+    std::erase(jobs_, job);
+    done_.wait(lock, [&] { return job->helpers_inside == 0; });
   }
 
   int size() const { return started_.load(); }
@@ -205,6 +212,28 @@ void ParallelFor(size_t count, int threads, const std::function<void(size_t, Wor
   job.count = count;
   job.body = &body;
   Pool::Get().Run(&job, std::max(threads, 1));
+}
+
+struct PoolCrew::Offer {
+  Job job;
+  std::function<void(size_t, Worker&)> body;
+};
+
+PoolCrew::PoolCrew(int size, int threads) : size_(size), threads_(threads) {}
+PoolCrew::~PoolCrew() { Recall(); }
+int PoolCrew::size() const { return size_; }
+
+void PoolCrew::Lend(const std::function<void()>& body) {
+  offer_ = std::make_unique<Offer>();
+  offer_->body = [body](size_t, Worker&) { body(); };
+  offer_->job.count = static_cast<size_t>(size_);
+  offer_->job.body = &offer_->body;
+  Pool::Get().Offer(&offer_->job, size_, threads_ - 1);
+}
+
+void PoolCrew::Recall() {
+  if (offer_) Pool::Get().Withdraw(&offer_->job);
+  offer_.reset();
 }
 
 int PoolSize() { return Pool::Get().size(); }

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 
+#include "core/crew.h"
 #include "cpu/pipeline.h"
 
 namespace fastpre {
@@ -23,6 +25,22 @@ int AvailableThreads();
 //
 // After fork() the child starts with a fresh pool; threads do not survive a fork.
 void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);
+
+// The pool's idle threads as helpers of a caller that has `threads` threads for `size` + 1 workers on this image:
+// see ParallelFor for who gets them.
+class PoolCrew final : public Crew {
+ public:
+  PoolCrew(int size, int threads);
+  ~PoolCrew() override;
+  int size() const override;
+  void Lend(const std::function<void()>& body) override;
+  void Recall() override;
+
+ private:
+  struct Offer;
+  std::unique_ptr<Offer> offer_;
+  int size_, threads_;
+};
 
 // Threads that the pool has started so far, the callers' own not counted.
 int PoolSize();

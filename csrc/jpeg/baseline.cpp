@@ -33,7 +33,7 @@ class BaselineSource final : public RowSource {
   size_t left_bytes() const override { return left_bytes_; }
   size_t row_bytes() const override { return static_cast<size_t>(x1_ - x0_) * 4 + kJpegSlack; }
 
-  void Open(Bytes bytes, const Header& header, const Rect& source) override {
+  void Open(Bytes bytes, const Header& header, const Rect& source, Crew* crew) override {
     frame_ = ParseFrame(bytes);
     if (frame_.width != header.width || frame_.height != header.height || frame_.components != header.components) {
       throw Declined("contradictory frame headers");
@@ -46,7 +46,7 @@ class BaselineSource final : public RowSource {
     lag_ = 0;
     McuWindow window{frame_.mcus_x, 0, frame_.mcus_y};
     for (int i = 0; i < frame_.components; ++i) SetChannel(i, source.y0, &window);
-    planes_.Open(bytes, frame_, window, kernels_);
+    planes_.Open(bytes, frame_, window, kernels_, crew);
   }
 
   void Read(int count, uint8_t* rows, size_t stride_bytes) override {
@@ -63,6 +63,7 @@ class BaselineSource final : public RowSource {
   }
 
   void Release() override {
+    planes_.Close();
     planes_.Trim(kKeepBytes);
     scratch_.ShrinkAbove(kKeepBytes);
   }

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/crew.h"
 #include "core/image.h"
 #include "jpeg/header.h"
 
@@ -20,7 +21,8 @@ class RowSource {
 
   // Prepares to deliver the pixels of `source` (in stored coordinates). `bytes` must outlive the
   // image. Throws Error for what Pillow would refuse.
-  virtual void Open(Bytes bytes, const Header& header, const Rect& source) = 0;
+  // A `crew`, which may be null, must outlive the image too, that is, until Release.
+  virtual void Open(Bytes bytes, const Header& header, const Rect& source, Crew* crew = nullptr) = 0;
 
   // The next `count` rows of the rectangle: pixel column source.x0 of row k is written at
   // rows + k * stride_bytes + left_bytes() and source.width() pixels follow. Columns around them

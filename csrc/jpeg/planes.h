@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "core/buffer.h"
+#include "core/crew.h"
 #include "core/image.h"
+#include "jpeg/ahead.h"
 #include "jpeg/frame.h"
 #include "jpeg/kernels.h"
 #include "jpeg/scan.h"
@@ -23,8 +25,11 @@ struct McuWindow {
 
 class PlaneDecoder {
  public:
-  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may.
-  void Open(Bytes stream, const Frame& frame, const McuWindow& window, const JpegKernels& kernels);
+  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. A `crew`'s idle
+  // threads help with a large image until Close().
+  void Open(Bytes stream, const Frame& frame, const McuWindow& window, const JpegKernels& kernels, Crew* crew);
+  // Also right after a failure; sends helpers away.
+  void Close();
 
   // Decodes the next row of MCUs, in the place of the oldest one that is kept.
   void DecodeRow();
@@ -40,9 +45,9 @@ class PlaneDecoder {
   int height(int c) const { return plane_[c].height; }
 
   // The marker behind the last scan's data.
-  int MarkerAfter() const { return streams_.back().scan.MarkerAfter(); }
+  int MarkerAfter() const { return with_crew_ ? ahead_.MarkerAfter() : streams_.back().scan.MarkerAfter(); }
 
-  void Trim(size_t keep_bytes) { samples_.ShrinkAbove(keep_bytes); }
+  void Trim(size_t keep_bytes);
   size_t capacity() const { return samples_.capacity(); }
 
  private:
@@ -69,11 +74,18 @@ class PlaneDecoder {
   };
 
   void SetPlanes();
-  void SetTargets(Stream* stream);
+  // Fills in stream->groups; returns where each block of four MCUs goes.
+  BatchLayout SetGroups(Stream* stream);
+  void DecodeAhead();
   void DecodeInterleaved(Stream* stream);
   void DecodeSingle(Stream* stream);
   void DecodeBatches(Stream* stream, int from, int to, int block_row);
-  void Transform(Stream* stream, int column, int block_row);
+  // The groups of four MCUs, of which `from` to `to` count, the first one at MCU column `column`.
+  void Transform(const Stream& stream, const int16_t* coefficients, const uint8_t* last, int column, int from, int to,
+                 int block_row);
+  void Inverse(int c, const int16_t* coefficients, int last, uint8_t* out, size_t stride) const;
+  void InversePart(int c, const int16_t* coefficients, int last, int from, int to, int row, int x);
+  int Across(const Scan& scan, int component) const;
   void ExtendEdges();
   uint8_t* At(int c, int row, int column);
 
@@ -85,6 +97,8 @@ class PlaneDecoder {
   std::array<uint8_t, 10> last_{};  // of each group: see BlockTarget
   std::vector<Stream> streams_;
   HuffmanCache cache_;
+  EntropyAhead ahead_;  // takes the place of the only stream's scan while `with_crew_`
+  bool with_crew_ = false;
   int next_row_ = 0;
 };
 

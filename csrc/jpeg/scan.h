@@ -3,23 +3,30 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "jpeg/bits.h"
+#include "jpeg/block.h"
 #include "jpeg/frame.h"
 #include "jpeg/huffman.h"
 #include "jpeg/kernels.h"
 
 namespace fastpre {
 
-// A group's coefficients, and behind them room for what the decoder writes for want of a better
-// place (huffman.h): keeps groups on cache lines.
-inline constexpr int kGroupStride = kGroupCoefficients + kGroupColumns;
-
 // Where one block of an MCU goes.
 struct BlockTarget {
   int16_t* coefficients;  // of block b: group + 8 * b; all zero before
   uint8_t* last;          // becomes at least the zigzag position of its last nonzero coefficient
 };
+
+// What decodes a block.
+struct BlockTables {
+  const DcTable* dc;
+  const AcTable* ac;
+  int component;  // in the scan
+};
+// Of an MCU's blocks, in order. They live as long as the cache is not asked for other images' tables.
+std::vector<BlockTables> McuTables(const Frame& frame, const Scan& scan, HuffmanCache* cache);
 
 class ScanDecoder {
  public:
@@ -35,25 +42,18 @@ class ScanDecoder {
   // decoding them, and returns how many are left.
   int64_t SkipSegments(int64_t count);
 
-  int blocks() const { return blocks_; }
+  int blocks() const { return static_cast<int>(mcu_.size()); }
   // The marker that follows the scan's data; 0: none.
   int MarkerAfter() const { return reader_.MarkerAfter(interval_ > 0); }
 
  private:
-  struct Block {
-    const DcTable* dc;
-    const AcTable* ac;
-    int component;  // index into dc_
-  };
-
   template <bool kStore>
   void Run(int count, const BlockTarget* targets);
   void Restart(Bits* bits);
 
   BitReader reader_;
   Bits bits_;
-  std::array<Block, 10> mcu_{};
-  int blocks_ = 0;
+  std::vector<BlockTables> mcu_;
   std::array<int, 4> dc_{};  // predictions
   int interval_ = 0, until_restart_ = 0, next_restart_ = 0;
 };

@@ -75,7 +75,7 @@ class TurboSource final : public RowSource {
   size_t left_bytes() const override { return left_bytes_; }
   size_t row_bytes() const override { return row_bytes_; }
 
-  void Open(Bytes bytes, const Header& header, const Rect& source) override {
+  void Open(Bytes bytes, const Header& header, const Rect& source, Crew*) override {
     end_ = bytes.data() + bytes.size();
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
