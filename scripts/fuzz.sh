@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the libFuzzer target with sanitizers and runs it over generated seeds (and the corpus, if it is
-# there) for a while. New inputs stay in build/fuzz/corpus, so a later run goes on from them.
+# Builds the libFuzzer targets with sanitizers and runs each, half of the time, over generated seeds (and the
+# corpus, if it is there). New inputs stay in build/fuzz/corpus, so a later run goes on from them.
 #
 # usage: fuzz.sh CMAKE_BIN_FOLDER SECONDS
 set -eu
@@ -40,13 +40,16 @@ cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPIL
     -DCMAKE_CXX_COMPILER="$clang" -DFASTPRE_BUILD_PYTHON=OFF -DFASTPRE_BUILD_FUZZERS=ON \
     -DFASTPRE_SANITIZE=address,undefined >/dev/null
 cmake --build $build
-mkdir -p $build/corpus $build/seeds
+rm -rf $build/seeds
 extra=
 for folder in "${FASTPRE_CORPUS:-../shared/corpus}"/corrupt "${FASTPRE_CORPUS:-../shared/corpus}"/small; do
     if [ -d "$folder" ]; then extra="$extra $folder"; fi
 done
 # shellcheck disable=SC2086
 "$bin/python" fuzz/make_seeds.py $build/seeds $extra
-target=$(find $build -name fuzz_preprocess -type f | head -n 1)
-exec "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -dict=fuzz/dictionary.txt \
-    -print_final_stats=1 $build/corpus $build/seeds
+for target in preprocess baseline; do
+    mkdir -p "$build/corpus/$target"
+    "$(find $build -name fuzz_$target -type f | head -n 1)" -max_total_time=$((seconds / 2)) -timeout=20 \
+        -rss_limit_mb=4096 -dict=fuzz/dictionary.txt -print_final_stats=1 \
+        "$build/corpus/$target" "$build/seeds/$target"
+done

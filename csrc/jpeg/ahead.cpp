@@ -24,20 +24,22 @@ bool EntropyAhead::Applies(const Frame& frame, Bytes stream) {
          (stream.size() - scan.begin) * 8 >= kFewestChunks * kLeastChunkBits;
 }
 
-void EntropyAhead::Open(Bytes stream, const Frame& frame, HuffmanCache* cache, const JpegKernels& kernels,
-                        BatchLayout layout, Crew* crew) {
+void EntropyAhead::Open(Bytes stream, const Frame& frame, const Wanted& wanted, HuffmanCache* cache,
+                        const JpegKernels& kernels, BatchLayout layout, Crew* crew) {
   Close();
   const Scan& scan = frame.scans[0];
   mcu_ = McuTables(frame, scan, cache);
   layout_ = std::move(layout);
   bridge_.Use(&layout_);
   interval_ = scan.restart_interval;
-  mcus_ = int64_t{frame.mcus_x} * frame.mcus_y;
+  wanted_ = wanted;
+  mcus_x_ = frame.mcus_x;
+  mcus_ = mcus_x_ * frame.mcus_y;
+  oldest_ = resolved_ = true_mcu_ = 0;
   Unstuff(stream, scan, kernels);
-  PlanChunks(frame);
+  PlanChunks();
   chunks_.clear();
   chunks_.resize(begins_.size() - 1);
-  oldest_ = resolved_ = true_mcu_ = 0;
   claimed_ = prepared_ = 0;
   true_bit_ = 0;
   true_dc_.fill(0);
@@ -96,23 +98,27 @@ void EntropyAhead::Unstuff(Bytes stream, const Scan& scan, const JpegKernels& ke
   std::memset(to, 0, BitReader::kMcuBytes);
 }
 
-void EntropyAhead::PlanChunks(const Frame& frame) {
+void EntropyAhead::PlanChunks() {
   const size_t mcu_bytes = layout_.coefficients() * sizeof(int16_t) / kGroupBlocks;
-  const int64_t wanted = std::max<int64_t>(kChunkBytes / mcu_bytes, frame.mcus_x);
+  const int64_t mcus_a_chunk = std::max<int64_t>(kChunkBytes / mcu_bytes, mcus_x_);
   begins_.clear();
-  if (interval_ > 0) {
-    const uint64_t count = std::min<uint64_t>(segments_.size(), (mcus_ + interval_ - 1) / interval_);
-    segments_.resize(count);
-    const uint64_t step = std::max<int64_t>(wanted / interval_, 1);
-    for (uint64_t s = 0; s < count; s += step) begins_.push_back(s);
-    begins_.push_back(count);
-    return;
-  }
-  const uint64_t step = std::max(total_bits_ * wanted / mcus_, kLeastChunkBits) / 8 * 8;
+  if (interval_ > 0) return PlanSegments(mcus_a_chunk);
+  const uint64_t step = std::max(total_bits_ * mcus_a_chunk / mcus_, kLeastChunkBits) / 8 * 8;
   for (uint64_t bit = 0; bit < total_bits_; bit += step) begins_.push_back(bit);
   begins_.push_back(total_bits_);
   // Flat parts of a picture have more MCUs than its mean; a guess does not go on for ever.
   slots_for_guesses_ = static_cast<int>(4 * (step * mcus_ / std::max<uint64_t>(total_bits_, 1)) + 64);
+}
+
+// Whole segments, from the one that holds the first wanted row.
+void EntropyAhead::PlanSegments(int64_t mcus_a_chunk) {
+  const uint64_t count = std::min<uint64_t>(segments_.size(), (mcus_ + interval_ - 1) / interval_);
+  segments_.resize(count);
+  const uint64_t step = std::max<int64_t>(mcus_a_chunk / interval_, 1);
+  const uint64_t first = std::min<uint64_t>(mcus_x_ * wanted_.y0 / interval_, count);
+  for (uint64_t s = first; s < count; s += step) begins_.push_back(s);
+  begins_.push_back(count);
+  true_mcu_ = static_cast<int64_t>(first) * interval_;
 }
 
 void EntropyAhead::Prepare(int64_t index) {
@@ -187,7 +193,7 @@ void EntropyAhead::DecodeTrue(int64_t index) {
   McuCursor cursor = Cursor();
   cursor.Seek(true_bit_, true_dc_);
   for (; cursor.bit() < begins_[index + 1] && true_mcu_ + chunk.count < mcus_; ++chunk.count) {
-    if (!cursor.Decode(&chunk.store, chunk.count)) throw Declined("a broken block");
+    if (!cursor.Decode(&chunk.store, chunk.count, IsWanted(true_mcu_ + chunk.count))) throw Declined("a broken block");
     if (cursor.bit() > total_bits_) throw Declined(kEndsEarly);
   }
   chunk.end = cursor.bit();

@@ -44,9 +44,14 @@ class EntropyAhead {
   // True if it is worth it: one scan of everything, long enough for several chunks.
   static bool Applies(const Frame& frame, Bytes stream);
 
+  // Only MCUs of columns [x0, x1) and from row y0 on will be visited.
+  struct Wanted {
+    int x0, x1, y0;
+  };
+
   // What is passed by reference must outlive Close(). May throw Declined, as Visit may.
-  void Open(Bytes stream, const Frame& frame, HuffmanCache* cache, const JpegKernels& kernels, BatchLayout layout,
-            Crew* crew);
+  void Open(Bytes stream, const Frame& frame, const Wanted& wanted, HuffmanCache* cache, const JpegKernels& kernels,
+            BatchLayout layout, Crew* crew);
 
   // Calls use(batch) for the MCUs [from, to), in order. MCUs before `from` are forgotten: ranges ascend.
   template <class Use>
@@ -89,7 +94,12 @@ class EntropyAhead {
   };
 
   void Unstuff(Bytes stream, const Scan& scan, const JpegKernels& kernels);
-  void PlanChunks(const Frame& frame);
+  void PlanChunks();
+  void PlanSegments(int64_t mcus_a_chunk);
+  bool IsWanted(int64_t mcu) const {
+    const int64_t x = mcu % mcus_x_;
+    return mcu / mcus_x_ >= wanted_.y0 && x >= wanted_.x0 && x < wanted_.x1;
+  }
   void Prepare(int64_t index);
   void Forget(int64_t mcu);
 
@@ -112,7 +122,8 @@ class EntropyAhead {
   uint64_t total_bits_ = 0;
   std::vector<uint64_t> segments_;  // where each begins
   int interval_ = 0;
-  int64_t mcus_ = 0;
+  int64_t mcus_x_ = 1, mcus_ = 0;
+  Wanted wanted_{};
   int marker_after_ = 0;
 
   std::vector<uint64_t> begins_;  // where each chunk begins, and total_bits_: bits, or segments if there are any

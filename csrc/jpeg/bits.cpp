@@ -32,13 +32,8 @@ void BitReader::Start(Bits* bits) {
   Refill(bits);
 }
 
-// True if the segment ends here: a marker, the end of the stream, or more fill bytes than the buffer
-// takes, which no encoder writes.
-bool BitReader::AtMarker() const {
-  const uint8_t* p = raw_;
-  while (p < end_ && *p == 0xFF) ++p;
-  return p == end_ || (p > raw_ && *p != 0) || p - raw_ >= static_cast<ptrdiff_t>(kCapacity);
-}
+// True if the segment ends here: at the end of the stream or at an 0xFF that is not an escape.
+bool BitReader::AtMarker() const { return raw_ == end_ || (*raw_ == 0xFF && (end_ - raw_ < 2 || raw_[1] != 0)); }
 
 bool BitReader::Refill(Bits* bits) {
   while (!at_marker_ && static_cast<size_t>(filled_ - bits->next) < kMcuBytes) {

@@ -42,26 +42,32 @@ void McuCursor::Seek(uint64_t bit, const std::array<int, 4>& dc) {
   dc_ = dc;
 }
 
-bool McuCursor::Decode(McuStore* store, int slot) {
-  const int64_t batch = slot / kGroupBlocks;
-  if (slot % kGroupBlocks == 0) store->Clear(batch);
-  int16_t* const coefficients = store->coefficients(batch);
-  uint8_t* const last_of = store->last(batch);
+bool McuCursor::Decode(McuStore* store, int slot, bool keep) {
+  if (slot % kGroupBlocks == 0) store->Clear(slot / kGroupBlocks);
+  return keep ? Blocks<true>(store, slot) : Blocks<false>(store, slot);
+}
+
+template <bool kStore>
+bool McuCursor::Blocks(McuStore* store, int slot) {
+  int16_t* const coefficients = store->coefficients(slot / kGroupBlocks);
+  uint8_t* const last_of = store->last(slot / kGroupBlocks);
   const BatchLayout::Place* place = &layout_.places[slot % kGroupBlocks * layout_.blocks];
+  Bits bits = bits_;
   for (const BlockTables& block : mcu_) {
-    bits_.Refill();
+    bits.Refill();
     int difference;
-    if (!TakeDc(&bits_, *block.dc, &difference)) return false;
+    if (!TakeDc(&bits, *block.dc, &difference)) return false;
     int& dc = dc_[block.component];
     dc += difference;
     if (dc < -kMaxDc || dc > kMaxDc) return false;
     int16_t* const out = coefficients + place->offset;
-    out[0] = static_cast<int16_t>(dc);
-    const int last = TakeAc<true>(&bits_, *block.ac, out);
+    if constexpr (kStore) out[0] = static_cast<int16_t>(dc);
+    const int last = TakeAc<kStore>(&bits, *block.ac, out);
     if (last < 0) return false;
-    last_of[place->group] = std::max(last_of[place->group], static_cast<uint8_t>(last));
+    if constexpr (kStore) last_of[place->group] = std::max(last_of[place->group], static_cast<uint8_t>(last));
     ++place;
   }
+  bits_ = bits;
   return true;
 }
 

@@ -70,11 +70,14 @@ class McuCursor {
   void Seek(uint64_t bit, const std::array<int, 4>& dc);
   uint64_t bit() const { return (bits_.next - data_) * uint64_t{8} - bits_.count; }
   const std::array<int, 4>& dc() const { return dc_; }
-  // Into a slot; slots are used in ascending order, and a batch is cleared with its first one. False: the
-  // bits are no MCU. At least BitReader::kMcuBytes of data must lie ahead.
-  bool Decode(McuStore* store, int slot);
+  // Into a slot; slots are used in ascending order, and a batch is cleared with its first one. Unless `keep`, the
+  // slot only counts. False: the bits are no MCU. At least BitReader::kMcuBytes of data must lie ahead.
+  bool Decode(McuStore* store, int slot, bool keep = true);
 
  private:
+  template <bool kStore>
+  bool Blocks(McuStore* store, int slot);
+
   const std::vector<BlockTables>& mcu_;
   const BatchLayout& layout_;
   const uint8_t* data_;

@@ -6,13 +6,10 @@
 
 namespace fastpre::jpeg {
 
-// Of the escape that begins with from[0] = 0xFF: 0xFF, any more of them (libjpeg skips fill bytes even
-// here), 0x00. 0 if it is a marker or cut off.
-inline size_t EscapeLength(const uint8_t* from, size_t size) {
-  size_t i = 1;
-  while (i < size && from[i] == 0xFF) ++i;
-  return i < size && from[i] == 0 ? i + 1 : 0;
-}
+// Of the escape that begins with from[0] = 0xFF: 2, or 0 if it is a marker or cut off. Fill bytes before a zero
+// (FF FF 00), which no encoder writes, count as a marker: libjpeg-turbo's fast path takes them for one, too, and
+// leaves behind what its slow path then does not clear.
+inline size_t EscapeLength(const uint8_t* from, size_t size) { return size > 1 && from[1] == 0 ? 2 : 0; }
 
 // from[begin, size) to `to`; returns how many bytes were written. *used counts from from[0].
 inline size_t UnstuffBytes(const uint8_t* from, size_t size, size_t begin, uint8_t* to, size_t* used) {

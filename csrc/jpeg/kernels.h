@@ -22,9 +22,8 @@ struct JpegKernels {
   const char* name;  // as KernelTable::name
   int64_t target;    // Highway's bit; 0 for the plain C++ one
 
-  // Takes the zero after each 0xFF out: copies from[0, size) to `to` until a marker (an 0xFF not
-  // followed by 0x00, after any number of further 0xFF) or until less than a whole escape is left. *used counts
-  // the bytes that were read, markers left alone; returns how many were written. `to` has room
+  // Takes the zero after each 0xFF out: copies from[0, size) to `to` up to the first 0xFF that no
+  // zero follows. *used counts the bytes that were read; returns how many were written. `to` has room
   // for size + kJpegSlack bytes and does not overlap.
   size_t (*unstuff)(const uint8_t* from, size_t size, uint8_t* to, size_t* used);
 

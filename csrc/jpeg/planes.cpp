@@ -26,7 +26,7 @@ void PlaneDecoder::Open(Bytes stream, const Frame& frame, const McuWindow& windo
   if (crew && crew->size() > 0 && EntropyAhead::Applies(frame, stream)) {
     streams_[0].header = &frame.scans[0];
     with_crew_ = true;
-    ahead_.Open(stream, frame, &cache_, kernels, SetGroups(&streams_[0]), crew);
+    ahead_.Open(stream, frame, {window.x0, window.x1, window.y0}, &cache_, kernels, SetGroups(&streams_[0]), crew);
     return;
   }
   constexpr size_t kGroups = 10;

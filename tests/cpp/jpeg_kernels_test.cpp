@@ -232,7 +232,7 @@ void TestEscapes(const JpegKernels& kernels) {
     size_t used;
   };
   const Case list[] = {{{0xFF, 0, 7}, {0xFF, 7}, 3},
-                       {{0xFF, 0xFF, 0xFF, 0, 7}, {0xFF, 7}, 5},
+                       {{0xFF, 0xFF, 0xFF, 0, 7}, {}, 0},
                        {{0xFF, 0, 0xFF, 0}, {0xFF, 0xFF}, 4},
                        {{0xFF, 0, 0}, {0xFF, 0}, 3},
                        {{0xFF, 0xD0, 7}, {}, 0},
