@@ -67,7 +67,8 @@ void EntropyAhead::DecodeSegments(int64_t index) {
   chunk.first = chunk.count = 0;
   chunk.mcu = static_cast<int64_t>(begins_[index]) * interval_;
   chunk.broken = false;
-  for (uint64_t s = begins_[index]; s < begins_[index + 1] && !chunk.broken && !stop_.load(std::memory_order_relaxed); ++s) {
+  for (uint64_t s = begins_[index]; s < begins_[index + 1] && !chunk.broken && !stop_.load(std::memory_order_relaxed);
+       ++s) {
     const bool final = s + 1 == segments_.size();
     const uint64_t limit = final ? total_bits_ : segments_[s + 1];
     const int64_t mcus = std::min<int64_t>(interval_, mcus_ - static_cast<int64_t>(s) * interval_);

@@ -82,17 +82,18 @@ CanonicalCode::CanonicalCode(const HuffmanCode& code) : symbols_(code.symbols) {
 AcTable::AcTable(const HuffmanCode& code) : canonical(code) {
   std::array<uint32_t, kWindows> single;
   FillSingles(code, &single);
-  for (uint32_t window = 0; window < kWindows; ++window) {
-    const uint32_t a = single[window];
-    uint32_t entry = a;
-    if (Advance(a) < kEob) {
-      const uint32_t b = single[(window << Length(a)) & (kWindows - 1)];
-      const int value = First(b), length = Length(a) + Length(b);
-      if (length <= kAcBits && Advance(b) != kEscape && value >= -64 && value < 64) {
-        entry = Entry(length, a >> 6 & 15, Advance(a) + Advance(b), First(a), value);
-      }
+  for (uint32_t window = 0; window < kWindows;) {
+    const uint32_t a = single[window], left = static_cast<uint32_t>(kAcBits - Length(a));
+    // Windows that begin with symbol a; what follows it, shifted up, is a window too.
+    const uint32_t span = Advance(a) == kEscape ? 1 : 1u << left;
+    for (uint32_t i = 0; i < span; ++i) {
+      const uint32_t b = single[(i << Length(a)) & (kWindows - 1)];
+      const int value = First(b);
+      const bool both = (b & 63) <= left && Advance(b) != kEscape && value >= -64 && value < 64 && Advance(a) < kEob;
+      const uint32_t pair = a + (b & (63 | 127 << 10)) + (static_cast<uint32_t>(value) << 25);
+      fast[window + i] = both ? pair : a;
     }
-    fast[window] = entry;
+    window += span;
   }
 }
 
