@@ -1,0 +1,129 @@
+"""fidelity="fast": how far from exact it may be, on photographs and on made-up pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+import corpus
+import fastpre
+import streams
+
+FILTERS = ("box", "bilinear", "hamming", "bicubic", "lanczos")
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of two uint8 images: decibels (infinite if equal), levels, levels."""
+
+    psnr: float
+    mean: float
+    most: int
+
+
+def difference(stream: bytes, **spec: Any) -> Difference:
+    """Between the two fidelities of one image."""
+    exact, fast = (
+        fastpre.Preprocessor(fastpre.Spec(dtype="uint8", fidelity=fidelity, **spec), num_threads=1)([stream])[0]
+        for fidelity in ("exact", "fast")
+    )
+    assert exact.shape == fast.shape
+    gap = (exact.int() - fast.int()).abs()
+    square = (gap.double() ** 2).mean().item()
+    psnr = 10 * math.log10(255**2 / square) if square else math.inf
+    return Difference(psnr, gap.double().mean().item(), int(gap.max()))
+
+
+def soft(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """Without noise and hard edges, as a photograph is at this scale, and different in every direction."""
+    small = streams.picture(mode, max(width // 24, 2), max(height // 24, 2), seed=3)
+    return small.resize((width, height), Image.Resampling.BICUBIC)
+
+
+# Measured on 2026-11-23 (docs/exactness.md): median 51.0, 51.2 and 50.8 dB, worst 44.5, 44.9 and 44.3.
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", ["natural", "large", "small"])
+def test_bound_on_photographs(name: str, corpus_root: Any, summary: list[str]) -> None:
+    found = [difference(entry.path.read_bytes()) for entry in corpus.entries(corpus_root, name)]
+    median, worst = statistics.median(d.psnr for d in found), min(d.psnr for d in found)
+    mean, most = statistics.mean(d.mean for d in found), max(d.most for d in found)
+    summary.append(
+        f"fast against exact, {name}: {len(found)} photographs, PSNR median {median:.1f} dB, worst {worst:.1f} dB; "
+        f"mean difference {mean:.2f} levels, largest {most}"
+    )
+    assert median >= 48 and worst >= 42
+    assert mean <= 0.7 and most <= 48
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("width", "height", "scale"), [(500, 375, 8), (750, 600, 7), (1100, 860, 5), (1400, 1100, 4), (3000, 2300, 2)]
+)
+def test_every_decode_scale(width: int, height: int, scale: int, subsampling: int) -> None:
+    stream = streams.encode(soft(width, height), quality=92, subsampling=subsampling)
+    assert fastpre.plan(stream, fastpre.Spec(fidelity="fast")).decode_scale == (scale, 8)
+    assert difference(stream).psnr >= 42
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_every_filter(interpolation: str) -> None:
+    stream = streams.encode(soft(1000, 700), quality=92)
+    assert difference(stream, resize=150, crop=140, interpolation=interpolation).psnr >= 40
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(1037, 811), (300, 411)])
+def test_every_orientation(orientation: int, size: tuple[int, int]) -> None:
+    """Odd sizes: a plane's last samples stand for fewer pixels, on the right and below only."""
+    stream = streams.encode(soft(*size), quality=92, orientation=orientation)
+    assert difference(stream, resize=(131, 117), crop=101, exif_orientation=True).psnr >= 42
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_other_colour_models(mode: str) -> None:
+    stream = streams.encode(soft(900, 700, mode), quality=92)
+    assert difference(stream, resize=100, crop=90).psnr >= 42
+
+
+@pytest.mark.parametrize("color", ["BGR", "L"])
+def test_output_colours(color: str) -> None:
+    mean, std = ((0.5,), (0.5,)) if color == "L" else ((0.5,) * 3, (0.5,) * 3)
+    stream = streams.encode(soft(900, 700), quality=92)
+    assert difference(stream, resize=100, crop=90, color=color, mean=mean, std=std).psnr >= 42
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (7, 5), (16, 16), (17, 33)])
+@pytest.mark.parametrize("resize", [(1, 1), (8, 8), (50, 64)])
+def test_odd_shapes(size: tuple[int, int], resize: tuple[int, int]) -> None:
+    stream = streams.encode(soft(*size), quality=95)
+    assert difference(stream, resize=resize, crop=None).psnr >= 34
+
+
+def test_without_a_resize_it_is_exact() -> None:
+    stream = streams.encode(soft(300, 200), quality=92)
+    assert difference(stream, resize=None, crop=128).psnr == math.inf
+
+
+def test_what_our_decoder_declines_is_exact() -> None:
+    stream = streams.encode(soft(900, 700), quality=92, progressive=True)
+    assert fastpre.plan(stream, fastpre.Spec(fidelity="fast")).decode_scale == (8, 8)
+    assert difference(stream, resize=100, crop=90).psnr == math.inf
+
+
+def test_bad_images_are_refused_alike() -> None:
+    stream = streams.encode(soft(900, 700), quality=92)
+    for cut in (len(stream) // 3, 400, 30):
+        with pytest.raises(fastpre.CorruptImage):
+            fastpre.Preprocessor(fastpre.Spec(fidelity="fast"))([stream[:cut]])
+
+
+def test_threads_make_no_difference() -> None:
+    stream = streams.encode(soft(2600, 1900), quality=92)
+    one, four = (fastpre.Preprocessor(fastpre.Spec(fidelity="fast"), num_threads=n)([stream]) for n in (1, 4))
+    assert torch.equal(one, four)
