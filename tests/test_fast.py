@@ -46,19 +46,29 @@ def soft(width: int, height: int, mode: str = "RGB") -> Image.Image:
     return small.resize((width, height), Image.Resampling.BICUBIC)
 
 
-# Measured on 2026-11-23 (docs/exactness.md): median 51.0, 51.2 and 50.8 dB, worst 44.5, 44.9 and 44.3.
+# Measured on 2026-11-23: docs/exactness.md has the table.
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", ["natural", "large", "small"])
-def test_bound_on_photographs(name: str, corpus_root: Any, summary: list[str]) -> None:
-    found = [difference(entry.path.read_bytes()) for entry in corpus.entries(corpus_root, name)]
+@pytest.mark.parametrize(
+    ("name", "resize"), [("natural", 256), ("natural", 128), ("natural", 64), ("large", 256), ("large", 640)]
+)
+def test_bound_on_photographs(name: str, resize: int, corpus_root: Any, summary: list[str]) -> None:
+    """Of the photographs that the decoder reduces; the others must be equal."""
+    found = []
+    for entry in corpus.entries(corpus_root, name):
+        stream, spec = entry.path.read_bytes(), {"resize": resize, "crop": resize * 7 // 8}
+        gap = difference(stream, **spec)
+        if fastpre.plan(stream, fastpre.Spec(fidelity="fast", **spec)).decode_scale == (8, 8):
+            assert gap.psnr == math.inf, entry.id
+        else:
+            found.append(gap)
     median, worst = statistics.median(d.psnr for d in found), min(d.psnr for d in found)
     mean, most = statistics.mean(d.mean for d in found), max(d.most for d in found)
     summary.append(
-        f"fast against exact, {name}: {len(found)} photographs, PSNR median {median:.1f} dB, worst {worst:.1f} dB; "
-        f"mean difference {mean:.2f} levels, largest {most}"
+        f"fast against exact, {name} to {resize}: {len(found)} photographs, PSNR median {median:.1f} dB, "
+        f"worst {worst:.1f} dB; mean difference {mean:.2f} levels, largest {most}"
     )
-    assert median >= 48 and worst >= 42
-    assert mean <= 0.7 and most <= 48
+    assert median >= 46 and worst >= 40
+    assert mean <= 1 and most <= 48
 
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])

@@ -242,12 +242,10 @@ Plan Worker::MakePlan(const Header& header, const Spec& spec, const OutputView& 
   return plan;
 }
 
-// A plan that copies pixels has nothing to gain from planes.
 void Worker::ProcessPlanes(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
                            const OutputView& out, Record* record) {
   const Plan plan = MakePlan(header, spec, out, Baseline().name(), record);
-  if (plan.columns.copies() && plan.rows.copies())
-    return Execute(Baseline(), bytes, header, plan, spec, affine, out, record);
+  if (LumaScale(header, plan) == 8) return Execute(Baseline(), bytes, header, plan, spec, affine, out, record);
   planar_.Run(bytes, header, plan, spec, affine, out, record, crew_);
 }
 

@@ -28,7 +28,8 @@ struct PlanarPlan {
 // For streams that the baseline decoder takes. `plan` is the image's exact plan.
 PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan);
 
-// The scale of the luma plane (of the widest one), without the taps.
+// The scale of the first component, without the taps. Where it is 8 the decoder saves nothing, and planes cost
+// as much as exact fidelity or up to a third more (docs/performance.md), so the image is processed exactly.
 int LumaScale(const Header& header, const Plan& plan);
 
 }  // namespace fastpre
