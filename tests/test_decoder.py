@@ -48,7 +48,9 @@ def test_damage_goes_to_libjpeg_turbo() -> None:
     stream[(at := stream.index(b"\xff\xd3", len(stream) // 2)) : at] = b"abc"
     assert fastpre.plan(bytes(stream)).decoder == "fastpre"  # nobody has looked at the data yet
     image = fastpre.Preprocessor(SPEC).run([bytes(stream)]).images[0]
-    assert image.ok and image.decoder == "libjpeg-turbo" and image.declined
+    assert image.ok
+    assert image.decoder == "libjpeg-turbo"
+    assert image.declined
     reference.assert_exact(bytes(stream))
 
 

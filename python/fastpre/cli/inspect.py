@@ -98,11 +98,12 @@ def _show(name: str, p: Plan) -> None:
         if on
     )
     order = "vertical pass first" if p.vertical_first else "horizontal pass first"
+    why = f" ({p.declined})" if p.declined else ""
     rows = {
         "image": f"{h['width']} x {h['height']} pixels, {components}, {subsampling(h['sampling'])}",
         "stream": f"{process}, {scans}, {h['bytes']:,} bytes{restarts}",
         "EXIF": f"orientation {h['orientation']}" + (f": {turned}" if turned else ""),
-        "decode": f"{p.decoder}{f' ({p.declined})' if p.declined else ''}, scale {p.decode_scale[0]}/{p.decode_scale[1]}",
+        "decode": f"{p.decoder}{why}, scale {p.decode_scale[0]}/{p.decode_scale[1]}",
         "read": f"{width} x {height} pixels at x {left}, y {top} ({share:.0%} of the picture)",
         "resize": f"to {p.resized[1]} x {p.resized[0]}, at most {p.taps[1]} x {p.taps[0]} taps, {order}",
         "crop": f"{window_width} x {window_height} at x {window_left}, y {window_top}"
