@@ -118,6 +118,24 @@ def test_damage_in_a_shared_image(threads: int, where: float) -> None:
     assert torch.equal(fastpre.Preprocessor(SPEC, num_threads=threads)([bytes(stream)])[0], want)
 
 
+@pytest.mark.parametrize("distance", [20_000, 200_000])
+def test_damage_that_pillow_never_reads(distance: int) -> None:
+    """A marker in the scan ends it; an unusable one behind it counts only in the block that Pillow has read."""
+    stream = bytearray(large(subsampling=0))
+    at = 83_000
+    segment = b"\xff\xe4\x00\x02" + bytes(distance) + b"\xff\x81"
+    stream[at : at + len(segment)] = segment
+    try:
+        want = reference.preprocess(bytes(stream))
+    except OSError:
+        want = None
+    assert (want is None) == (distance < 65_536 - at % 65_536)
+    image = fastpre.Preprocessor(SPEC).run([bytes(stream)], on_error="fill")
+    assert image.images[0].ok == (want is not None), image.images[0].error
+    if want is not None:
+        assert torch.equal(image.tensor[0], want)
+
+
 def _child(stream: bytes, queue: Any) -> None:
     queue.put(fastpre.Preprocessor(SPEC, num_threads=3).run([stream]).images[0].decoder)
 

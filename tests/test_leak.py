@@ -71,11 +71,14 @@ def test_failures_leak_nothing(threads: int) -> None:
 
     for _ in range(3):  # pools, arenas and scratch buffers find their size
         one_round()
-    before = resident_bytes()
-    for _ in range(4):
-        one_round()
+    growths = []
+    for _ in range(3):  # a pool thread that has its first image takes scratch memory, once; a leak is in each
+        before = resident_bytes()
+        for _ in range(4):
+            one_round()
+        growths.append(resident_bytes() - before)
     assert failed > 1000
-    assert resident_bytes() - before < TOLERANCE_BYTES
+    assert min(growths) < TOLERANCE_BYTES
 
 
 def test_exceptions_and_records_leak_nothing(photo: bytes) -> None:
@@ -98,12 +101,13 @@ def test_exceptions_and_records_leak_nothing(photo: bytes) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_giant_is_not_kept(threads: int, photo: bytes) -> None:
+@pytest.mark.parametrize("progressive", [True, False])
+def test_a_giant_is_not_kept(threads: int, progressive: bool, photo: bytes) -> None:
     """A progressive image's coefficients take 90 MB here; idle workers must not sit on them.
 
     glibc keeps what was freed at the top of a helper thread's arena, up to its largest mmap threshold.
     """
-    giant = streams.encode(Image.new("RGB", (6000, 5000)), progressive=True)
+    giant = streams.encode(Image.new("RGB", (6000, 5000)), progressive=progressive)
     pre = fastpre.Preprocessor(fastpre.Spec(resize=None, crop=64), num_threads=threads)
     pre([photo] * 12)
     before = resident_bytes()

@@ -1,5 +1,6 @@
 // libjpeg-turbo behind RowSource: its scanline interface, driven as Pillow drives it, so that what
 // it accepts, what it refuses and every pixel are Pillow's.
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
@@ -76,6 +77,7 @@ class TurboSource final : public RowSource {
   size_t row_bytes() const override { return row_bytes_; }
 
   void Open(Bytes bytes, const Header& header, const Rect& source, Crew*) override {
+    begin_ = bytes.data();
     end_ = bytes.data() + bytes.size();
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
@@ -119,6 +121,7 @@ class TurboSource final : public RowSource {
   void Close(bool whole) override {
     if (!whole || TailIsPlain()) return;
     ReadAndDiscard(static_cast<int>(cinfo_.output_height));
+    KeepWhatPillowHas();
     Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
     // A second frame header is an error in the library, but before 3.0 only once all of it is there.
     const int marker = cinfo_.unread_marker;
@@ -258,9 +261,19 @@ class TurboSource final : public RowSource {
     return false;
   }
 
+  // Pillow hands the file over in blocks of 64 KB (ImageFile.MAXBLOCK). What is wrong behind the block in which
+  // the last row is done, it never sees.
+  void KeepWhatPillowHas() {
+    constexpr size_t kBlock = 65536;
+    const size_t read = static_cast<size_t>(source_.base.next_input_byte - begin_);
+    const size_t seen = (read + kBlock - 1) / kBlock * kBlock;
+    source_.base.bytes_in_buffer = std::min(source_.base.bytes_in_buffer, seen - read);
+  }
+
   jpeg_decompress_struct cinfo_{};
   ErrorManager error_{};
   SourceManager source_{};
+  const uint8_t* begin_ = nullptr;
   const uint8_t* end_ = nullptr;
   bool lossless_ = false, multiple_scans_ = false;
   Buffer scratch_;
