@@ -20,7 +20,7 @@ export CC CXX
 
 SETUP := scripts/make-venv.sh scripts/find-python.sh scripts/system-packages.sh
 
-.PHONY: help demo test wheel lint sanitize fuzz docs bench clean
+.PHONY: help demo test wheel lint sanitize fuzz neon docs bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ sanitize: $(VENV)/venv.stamp ## Run the C++ tests under address and undefined-be
 
 fuzz: $(VENV)/dev.stamp ## Fuzz the core for FUZZ_SECONDS (needs clang)
 	scripts/fuzz.sh $(BIN) $(FUZZ_SECONDS)
+
+neon: $(VENV)/venv.stamp ## Run the C++ tests for 64-bit ARM under QEMU (Debian)
+	scripts/test-neon.sh $(BIN)
 
 docs: $(VENV)/dev.stamp ## Write the API reference from the docstrings to out/api
 	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre

@@ -14,8 +14,18 @@ inline constexpr int kPass2Shift = kConstBits + 2 + 3;
 inline constexpr int k0_298 = 2446, k0_390 = 3196, k0_541 = 4433, k0_765 = 6270, k0_899 = 7373, k1_175 = 9633,
                      k1_501 = 12299, k1_847 = 15137, k1_961 = 16069, k2_053 = 16819, k2_562 = 20995, k3_072 = 25172;
 
-// 4 * x is the same in libjpeg-turbo's shortcut, which wraps, and in its general path, which saturates.
+// libjpeg-turbo's x86 code is followed wrap for wrap, except that its shortcut for flat columns wraps
+// and its general path saturates: 4 * x is the same in both.
 inline constexpr int kExactRange = 8191;
+
+// Its two NEON codes (intrinsics; assembly, what GCC before 12 gets) each wrap elsewhere. Where the
+// magnitudes of the inputs of every 8-point transform sum to less than this, nothing wraps or saturates.
+inline constexpr int kExactSum = 32767;
+#if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
+inline constexpr bool kFollowWraps = true;
+#else
+inline constexpr bool kFollowWraps = false;
+#endif
 
 // Zigzag positions before this one lie in the upper left 4 x 4.
 inline constexpr int kFourByFourEnd = 10;

@@ -95,6 +95,22 @@ HWY_INLINE bool OutsideExactRange(V16 first_row) {
                        hn::Or(hn::Gt(first_row, hn::Set(d, kExactRange)), hn::Lt(first_row, hn::Set(d, -kExactRange))));
 }
 
+// Of each position, the magnitudes' sum; at most 65535.
+template <int kCount>
+HWY_INLINE V16 SumOfMagnitudes(const V16* v) {
+  const hn::RebindToUnsigned<D16> d;
+  auto sum = hn::BitCast(d, hn::Abs(v[0]));  // -32768 becomes 32768
+  for (int i = 1; i < kCount; ++i) sum = hn::SaturatedAdd(sum, hn::BitCast(d, hn::Abs(v[i])));
+  return hn::BitCast(D16(), sum);
+}
+
+HWY_INLINE bool OutsideExactSum(V16 a, V16 b) {  // sums as above: past 32767 they are negative
+  const D16 d;
+  const V16 largest = hn::Set(d, kExactSum - 1);
+  return !hn::AllFalse(d, hn::Or(hn::Or(hn::Gt(a, largest), hn::Lt(a, hn::Zero(d))),
+                                 hn::Or(hn::Gt(b, largest), hn::Lt(b, hn::Zero(d)))));
+}
+
 // Each lane holds two rows of one block.
 HWY_INLINE void StoreTwoRows(V8 v, uint8_t* out, ptrdiff_t stride) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
@@ -122,15 +138,18 @@ HWY_INLINE void ColumnsToRows(const V16* v, V8* rows) {
 
 template <bool kFourByFour>
 HWY_INLINE bool TransformLanes(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
+  constexpr int kInputs = kFourByFour ? 4 : 8;
   const D16 d16;
   V16 v[8];
-  for (int r = 0; r < (kFourByFour ? 4 : 8); ++r) v[r] = Dequantized(coefficients, quant, r);
-  const bool outside = OutsideExactRange(v[0]);
+  for (int r = 0; r < kInputs; ++r) v[r] = Dequantized(coefficients, quant, r);
+  const V16 column_sums = kFollowWraps ? v[0] : SumOfMagnitudes<kInputs>(v);
+  bool outside = kFollowWraps && OutsideExactRange(v[0]);
   V32 lower[8], upper[8];
   if constexpr (kFourByFour) {  // columns 4 to 7 are zero before and after
     EightPointOfFour<kPass1Shift, false>(MakePairs(v[0], v[2]), MakePairs(v[1], v[3]), lower);
     for (int i = 0; i < 4; ++i) v[i] = hn::ReorderDemote2To(d16, lower[2 * i], lower[2 * i + 1]);
     for (int i = 0; i < 3; ++i) Riffle<4>(d16, v);
+    if constexpr (!kFollowWraps) outside = OutsideExactSum(column_sums, SumOfMagnitudes<4>(v));
     const Pairs in02 = MakePairs(v[0], v[2]), in13 = MakePairs(v[1], v[3]);
     EightPointOfFour<kPass2Shift, false>(in02, in13, lower);
     EightPointOfFour<kPass2Shift, true>(in02, in13, upper);
@@ -140,6 +159,7 @@ HWY_INLINE bool TransformLanes(const int16_t* coefficients, const int16_t* quant
     EightPoint<kPass1Shift, true>(columns, upper);
     for (int i = 0; i < 8; ++i) v[i] = hn::ReorderDemote2To(d16, lower[i], upper[i]);
     for (int i = 0; i < 3; ++i) Riffle<8>(d16, v);
+    if constexpr (!kFollowWraps) outside = OutsideExactSum(column_sums, SumOfMagnitudes<8>(v));
     const EightInputs rows = MakeInputs<kPass2Shift>(v);
     EightPoint<kPass2Shift, false>(rows, lower);
     EightPoint<kPass2Shift, true>(rows, upper);
@@ -163,7 +183,7 @@ HWY_INLINE bool FlatLanes(const int16_t* coefficients, const int16_t* quant, uin
   const V16 dc = Dequantized(coefficients, quant, 0);
   const V8 rows = hn::TableLookupBytes(FlatSamples(dc), hn::Zero(D8()));
   for (int i = 0; i < 4; ++i) StoreTwoRows(rows, out + 2 * i * stride, stride);
-  return OutsideExactRange(dc);
+  return OutsideExactRange(dc);  // implies kExactSum: 4 * dc is all that goes into the second pass
 }
 
 bool Idct(const int16_t* coefficients, const int16_t* quant, int last, uint8_t* out, ptrdiff_t stride) {

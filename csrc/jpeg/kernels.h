@@ -30,9 +30,10 @@ struct JpegKernels {
   // Dequantizes (product mod 2^16, as libjpeg-turbo's SIMD code) and transforms four blocks by the
   // accurate integer method (ISLOW); quant is in natural order; writes 8 rows of 32 samples.
   // `last`: no coefficient after this zigzag position is nonzero in any of the four blocks.
-  // Returns true if a dequantized coefficient of some first row is outside +-8191: there
-  // libjpeg-turbo's shortcut for flat columns wraps and its general path saturates, so the pixels
-  // are not to be used.
+  // Returns true if libjpeg-turbo's pixels may be others, so that these are not to be used: on x86, if a
+  // dequantized coefficient of some first row is outside +-8191; elsewhere, if the magnitudes of a column
+  // of them, or of a row between the passes, sum to 32767 or more (dct.h). Samples of 8 bits, quantized
+  // without error, give 2885 and 11540 at most.
   bool (*idct)(const int16_t* coefficients, const int16_t* quant, int last, uint8_t* out, ptrdiff_t stride);
 
   // Reduced to N x N samples a block, N = 1..7, from the N x N lowest frequencies: N rows of 4 * N

@@ -1,5 +1,6 @@
 // The plain C++ bodies: the reference that every vector body is tested against.
 #include <algorithm>
+#include <cstdlib>
 
 #include "jpeg/dct.h"
 #include "jpeg/escape.h"
@@ -44,13 +45,25 @@ void EightPoint(int16_t* v, int step, int shift) {
   }
 }
 
+// Of every eight values, `step` apart (idct-inl.h).
+bool OutsideExactSum(const int16_t* v, int step, int next) {
+  for (int i = 0; i < 8; ++i) {
+    int sum = 0;
+    for (int k = 0; k < 8; ++k) sum += std::abs(v[i * next + k * step]);
+    if (sum >= kExactSum) return true;
+  }
+  return false;
+}
+
 bool Idct(const int16_t* coefficients, const int16_t* quant, int, uint8_t* out, ptrdiff_t stride) {
   bool outside = false;
   for (int b = 0; b < kGroupBlocks; ++b) {
     int16_t v[64];
     for (int i = 0; i < 64; ++i) v[i] = Dequantized(coefficients + 8 * b, quant, i / 8, i % 8);
-    for (int c = 0; c < 8; ++c) outside |= v[c] > kExactRange || v[c] < -kExactRange;
+    for (int c = 0; c < 8; ++c) outside |= kFollowWraps && (v[c] > kExactRange || v[c] < -kExactRange);
+    outside |= !kFollowWraps && OutsideExactSum(v, 8, 1);
     for (int c = 0; c < 8; ++c) EightPoint(v + c, 8, kPass1Shift);
+    outside |= !kFollowWraps && OutsideExactSum(v, 1, 8);
     for (int r = 0; r < 8; ++r) {
       EightPoint(v + 8 * r, 1, kPass2Shift);
       for (int c = 0; c < 8; ++c) out[r * stride + 8 * b + c] = Sample(v[8 * r + c]);

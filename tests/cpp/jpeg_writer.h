@@ -134,7 +134,12 @@ inline bool InScope(const JpegSpec& spec) {
   const bool ordered = std::all_of(spec.scans.begin(), spec.scans.end(), [](auto& scan) {
     return std::is_sorted(scan.components.begin(), scan.components.end());
   });
-  return whole_factors && ordered && spec.range != JpegSpec::Range::kWild;
+#if defined(__x86_64__)
+  const bool exact = spec.range != JpegSpec::Range::kWild;
+#else
+  const bool exact = spec.range == JpegSpec::Range::kPlausible;  // JpegKernels::idct
+#endif
+  return whole_factors && ordered && exact;
 }
 
 inline std::string Describe(const JpegSpec& spec) {
