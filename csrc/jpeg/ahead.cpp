@@ -67,6 +67,7 @@ void EntropyAhead::Close() {
 
 void EntropyAhead::Trim(size_t keep_bytes) {
   data_.ShrinkAbove(keep_bytes);
+  if (segments_.capacity() * sizeof(segments_[0]) > keep_bytes) std::vector<uint64_t>().swap(segments_);
   size_t kept = 0;
   std::erase_if(spare_, [&](const auto& chunk) { return (kept += chunk->store.bytes()) > keep_bytes; });
 }
@@ -90,6 +91,8 @@ void EntropyAhead::Unstuff(Bytes stream, const Scan& scan, const JpegKernels& ke
       marker_after_ = marker;
       break;
     }
+    if (static_cast<int64_t>(segments_.size() - 1) * interval_ >= mcus_)
+      throw Declined("more restart markers than intervals");
     if (marker != 0xD0 + static_cast<int>((segments_.size() - 1) % 8)) {
       throw Declined("a restart marker is not where it belongs");
     }
@@ -151,7 +154,7 @@ void EntropyAhead::Forget(int64_t mcu) {
 // Returns when chunk `index` is decoded, as a guess or truly, having done some of the work meanwhile.
 void EntropyAhead::Obtain(int64_t index) {
   std::unique_lock<std::mutex> lock(mutex_);
-  while (prepared_ <= index) Prepare(prepared_++);  // a row of MCUs that lies in very many chunks
+  for (; prepared_ <= index; ++prepared_) Prepare(prepared_);  // a row of MCUs that lies in very many chunks
   Chunk& wanted = *chunks_[index];
   if (claimed_ == index) {
     ++claimed_;
@@ -171,7 +174,13 @@ void EntropyAhead::Obtain(int64_t index) {
     chunks_[other]->state = State::kDone;
   }
   lock.unlock();
-  if (segments_.empty() && !Join(&wanted)) DecodeTrue(index);
+  if (!segments_.empty()) return;
+  if (!Join(&wanted)) return DecodeTrue(index);
+  // A guess that stopped before its chunk's end may have left a part of an MCU behind.
+  for (int slot = wanted.first + wanted.count; slot % kGroupBlocks != 0; ++slot) wanted.store.ClearSlot(slot);
+  McuCursor cursor = Cursor();
+  cursor.Seek(wanted.end, wanted.dc);
+  Continue(index, &cursor);
 }
 
 void EntropyAhead::Resolve() {
@@ -192,12 +201,19 @@ void EntropyAhead::DecodeTrue(int64_t index) {
   chunk.broken = false;
   McuCursor cursor = Cursor();
   cursor.Seek(true_bit_, true_dc_);
-  for (; cursor.bit() < begins_[index + 1] && true_mcu_ + chunk.count < mcus_; ++chunk.count) {
-    if (!cursor.Decode(&chunk.store, chunk.count, IsWanted(true_mcu_ + chunk.count))) throw Declined("a broken block");
-    if (cursor.bit() > total_bits_) throw Declined(kEndsEarly);
+  Continue(index, &cursor);
+}
+
+// From the true state behind the chunk's MCUs to where the next chunk begins.
+void EntropyAhead::Continue(int64_t index, McuCursor* cursor) {
+  Chunk& chunk = *chunks_[index];
+  for (; cursor->bit() < begins_[index + 1] && true_mcu_ + chunk.count < mcus_; ++chunk.count) {
+    const bool wanted = IsWanted(true_mcu_ + chunk.count);
+    if (!cursor->Decode(&chunk.store, chunk.first + chunk.count, wanted)) throw Declined("a broken block");
+    if (cursor->bit() > total_bits_) throw Declined(kEndsEarly);
   }
-  chunk.end = cursor.bit();
-  chunk.dc = cursor.dc();
+  chunk.end = cursor->bit();
+  chunk.dc = cursor->dc();
 }
 
 // Makes a guessed chunk true: decodes from the true state until it meets one of the guess's MCUs, puts what

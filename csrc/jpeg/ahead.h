@@ -114,6 +114,7 @@ class EntropyAhead {
   void Obtain(int64_t index);
   bool Join(Chunk* chunk);
   void DecodeTrue(int64_t index);
+  void Continue(int64_t index, McuCursor* cursor);
   McuCursor Cursor() const { return McuCursor(mcu_, layout_, data_.data()); }
 
   std::vector<BlockTables> mcu_;

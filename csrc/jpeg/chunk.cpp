@@ -1,6 +1,7 @@
 #include "jpeg/chunk.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace fastpre {
 
@@ -9,12 +10,19 @@ constexpr int kMaxDc = 32767;
 
 void McuStore::Clear(int64_t batch) {
   while (static_cast<int64_t>(pages_.size()) <= batch / kPageBatches) {
-    PageMemory& page = pages_.emplace_back();
+    PageMemory page;
     page.coefficients.ReserveAs<int16_t>(kPageBatches * layout_->coefficients());
     page.last.resize(static_cast<size_t>(kPageBatches) * layout_->groups);
+    pages_.push_back(std::move(page));
   }
   std::memset(coefficients(batch), 0, layout_->coefficients() * sizeof(int16_t));
   std::memset(last(batch), 0, layout_->groups);
+}
+
+void McuStore::ClearSlot(int slot) {
+  for (int i = 0; i < layout_->blocks; ++i) {
+    for (int row = 0; row < 8; ++row) std::memset(block(slot, i) + row * kGroupColumns, 0, 16);
+  }
 }
 
 size_t McuStore::bytes() const {

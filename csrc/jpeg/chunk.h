@@ -43,6 +43,8 @@ class McuStore {
   int16_t* block(int slot, int i) {
     return coefficients(slot / kGroupBlocks) + layout_->places[slot % kGroupBlocks * layout_->blocks + i].offset;
   }
+  // Empties one slot of a batch that is there.
+  void ClearSlot(int slot);
   size_t bytes() const;
   // Copies one MCU from another store.
   void Copy(int slot, McuStore* from, int from_slot);

@@ -6,6 +6,8 @@ namespace {
 
 // A guess that meets a broken code within so many MCUs was a bad one, and is made again a byte later.
 constexpr int kFalseStarts = 64;
+// Then the chunk is left to the owner: hostile data must not cost much more than one thread would take.
+constexpr int kRetries = 32;
 
 }  // namespace
 
@@ -39,6 +41,7 @@ void EntropyAhead::DecodeGuess(int64_t index) {
   const uint64_t limit = begins_[index + 1];
   McuCursor cursor = Cursor();
   uint64_t begin = begins_[index];
+  int retries = 0;
   cursor.Seek(begin, {});
   chunk.first = kHeadroom;
   chunk.count = 0;
@@ -50,7 +53,7 @@ void EntropyAhead::DecodeGuess(int64_t index) {
     if (cursor.Decode(&chunk.store, chunk.first + chunk.count) && cursor.bit() <= total_bits_) {
       chunk.starts.push_back(chunk.end);
       ++chunk.count;
-    } else if (chunk.count < kFalseStarts && begin + 8 < limit) {
+    } else if (chunk.count < kFalseStarts && begin + 8 < limit && retries++ < kRetries) {
       begin += 8;
       cursor.Seek(begin, {});
       chunk.count = 0;

@@ -59,7 +59,8 @@ bool HuffmanCode::Valid(bool dc) const {
   uint32_t code = 0;
   for (int length = 1; length <= 16; ++length) {
     code += counts[length];
-    if (code > 1u << length) return false;
+    // A code of nothing but ones is not allowed either.
+    if (counts[length] > 0 && code >= 1u << length) return false;
     code <<= 1;
   }
   return !dc || std::all_of(symbols.begin(), symbols.begin() + size(), [](uint8_t s) { return s <= 15; });
