@@ -109,7 +109,7 @@ void register_plan(py::module_& m) {
           const Header header = ParseHeader(b, spec.spec.limits, true);
           const Plan plan = ComputePlan(header, spec.spec);
           const std::string declined = WhyDeclined(b, header);
-          const int scale = spec.spec.exact || !declined.empty() ? 8 : LumaScale(header, plan);
+          const int scale = spec.spec.exact || !declined.empty() ? 8 : LumaScale(header, spec.spec, plan);
           return PlanDict(header, plan, declined, scale, taps);
         });
       },

@@ -213,7 +213,7 @@ void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& af
     bytes = ReadFile(path, spec.limits.max_bytes, &file_);
     clock.Charge(kStageRead);
   });
-  if (!record->ok) return;
+  if (!record->ok) return file_.ShrinkAbove(kKeepBytes);
   record->ok = false;
   Run(bytes, spec, affine, out, record, crew);
   file_.ShrinkAbove(kKeepBytes);
@@ -245,7 +245,7 @@ Plan Worker::MakePlan(const Header& header, const Spec& spec, const OutputView& 
 void Worker::ProcessPlanes(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
                            const OutputView& out, Record* record) {
   const Plan plan = MakePlan(header, spec, out, Baseline().name(), record);
-  if (LumaScale(header, plan) == 8) return Execute(Baseline(), bytes, header, plan, spec, affine, out, record);
+  if (LumaScale(header, spec, plan) == 8) return Execute(Baseline(), bytes, header, plan, spec, affine, out, record);
   planar_.Run(bytes, header, plan, spec, affine, out, record, crew_);
 }
 

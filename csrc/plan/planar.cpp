@@ -55,7 +55,9 @@ int CeilDiv(int value, int by) { return (value + by - 1) / by; }
 
 }  // namespace
 
-int LumaScale(const Header& header, const Plan& plan) { return Scale(plan, SamplingOf(header, 0)); }
+int LumaScale(const Header& header, const Spec& spec, const Plan& plan) {
+  return spec.filter == Filter::kNearest ? 8 : Scale(plan, SamplingOf(header, 0));
+}
 
 PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan) {
   PlanarPlan result;
