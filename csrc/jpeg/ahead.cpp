@@ -239,6 +239,8 @@ bool EntropyAhead::Join(Chunk* chunk) {
   }
   const int begin = join - decoded;
   for (int batch = begin / kGroupBlocks; batch < kHeadroom / kGroupBlocks; ++batch) chunk->store.Clear(batch);
+  // Wrong guesses beside true MCUs must not be transformed with them: they may be out of range.
+  for (int slot = begin / kGroupBlocks * kGroupBlocks; slot < begin; ++slot) chunk->store.ClearSlot(slot);
   for (int k = 0; k < decoded; ++k) chunk->store.Copy(begin + k, &bridge_, k);
   const int end = static_cast<int>(std::min<int64_t>(chunk->first + chunk->count, join + mcus_ - true_mcu_ - decoded));
   for (int slot = join; slot < end; ++slot) {
