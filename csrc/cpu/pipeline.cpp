@@ -11,6 +11,7 @@
 #include <new>
 #include <vector>
 
+#include "core/round.h"
 #include "cpu/store.h"
 #include "jpeg/frame.h"
 
@@ -35,8 +36,6 @@ bool BaselineAllowed() {
   }();
   return allowed;
 }
-
-size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
 
 // Rows of the first pass's result (or, transposed, of the source) that the second pass still needs.
 class Ring {

@@ -3,17 +3,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/round.h"
 #include "jpeg/color.h"
 #include "jpeg/decoder.h"
 
 namespace fastpre {
-namespace {
-
-size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
-int CeilDiv(int value, int by) { return (value + by - 1) / by; }
-
-}  // namespace
-
 // The MCUs that hold what any component's taps read.
 McuWindow PlanarWorker::Window() const {
   McuWindow w{frame_.mcus_x, 0, frame_.mcus_y};

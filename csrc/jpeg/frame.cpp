@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/round.h"
 #include "jpeg/decoder.h"
 
 namespace fastpre {
@@ -16,8 +17,6 @@ constexpr std::array<uint8_t, 64> kNaturalOrder = {0,  1,  8,  16, 9,  2,  3,  1
                                                    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
 constexpr int kMaxMcuBlocks = 10;
-
-int CeilDiv(int value, int by) { return (value + by - 1) / by; }
 
 class Parser {
  public:

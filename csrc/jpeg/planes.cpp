@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/round.h"
 #include "jpeg/decoder.h"
 
 namespace fastpre {
 namespace {
 
 constexpr size_t kMargin = 64;  // before a row's first sample: one sample is read there; rows stay aligned
-
-size_t RoundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
 
 }  // namespace
 

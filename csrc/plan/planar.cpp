@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/round.h"
+
 namespace fastpre {
 namespace {
 
@@ -50,8 +52,6 @@ int SmallestScale(const Axis& axis, int step) {
 int Scale(const Plan& plan, const Sampling& s) {
   return std::max(SmallestScale(ColumnAxis(plan), s.h), SmallestScale(RowAxis(plan), s.v));
 }
-
-int CeilDiv(int value, int by) { return (value + by - 1) / by; }
 
 }  // namespace
 
