@@ -50,10 +50,7 @@ int PlanarWorker::Kept(const McuWindow& window) const {
 void PlanarWorker::Run(Bytes bytes, const Header& header, const Plan& plan, const Spec& spec, const Affine& affine,
                        const OutputView& out, Record* record, Crew* crew) {
   StageClock clock(record);
-  frame_ = ParseFrame(bytes);
-  if (frame_.width != header.width || frame_.height != header.height || frame_.components != header.components) {
-    throw Declined("contradictory frame headers");
-  }
+  frame_ = ParseFrame(bytes, header);
   plan_ = ComputePlanarPlan(header, spec, plan);
   const KernelTable* kernels = &ActiveKernels();
   for (int i = 0; i < frame_.components; ++i) {

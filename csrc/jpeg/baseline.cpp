@@ -34,10 +34,7 @@ class BaselineSource final : public RowSource {
   size_t row_bytes() const override { return static_cast<size_t>(x1_ - x0_) * 4 + kJpegSlack; }
 
   void Open(Bytes bytes, const Header& header, const Rect& source, Crew* crew) override {
-    frame_ = ParseFrame(bytes);
-    if (frame_.width != header.width || frame_.height != header.height || frame_.components != header.components) {
-      throw Declined("contradictory frame headers");
-    }
+    frame_ = ParseFrame(bytes, header);
     // Whole samples of every component.
     x0_ = source.x0 / frame_.hmax * frame_.hmax;
     x1_ = (source.x1 + frame_.hmax - 1) / frame_.hmax * frame_.hmax;

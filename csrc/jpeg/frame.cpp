@@ -230,6 +230,14 @@ class Parser {
 
 Frame ParseFrame(Bytes stream) { return Parser(stream).Parse(); }
 
+Frame ParseFrame(Bytes stream, const Header& header) {
+  Frame frame = ParseFrame(stream);
+  if (frame.width != header.width || frame.height != header.height || frame.components != header.components) {
+    throw Declined("contradictory frame headers");
+  }
+  return frame;
+}
+
 const char* OutOfScope(const Header& header) {
   if (header.lossless()) return "lossless";
   if (header.arithmetic()) return "arithmetic coding";

@@ -45,6 +45,8 @@ struct Frame {
 
 // Throws Declined if the stream is not for the baseline decoder.
 Frame ParseFrame(Bytes stream);
+// And if it disagrees with `header`, by which buffers were sized.
+Frame ParseFrame(Bytes stream, const Header& header);
 
 // Null, or why the header alone already says so: an exception costs more than a thumbnail's header.
 const char* OutOfScope(const Header& header);
