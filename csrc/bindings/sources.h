@@ -7,15 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "core/image.h"
+#include "core/source.h"
 
 namespace fastpre::bindings {
-
-struct Source {
-  Bytes bytes;       // empty for a path
-  std::string path;  // empty for a buffer
-  bool is_path = false;
-};
 
 // Borrowed buffers of Python objects, given back with the GIL held.
 class Views {

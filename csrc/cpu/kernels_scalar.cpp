@@ -3,29 +3,25 @@
 #include <array>
 
 #include "cpu/kernels.h"
+#include "jpeg/pixel.h"
 
 namespace fastpre {
 namespace {
-
-uint8_t Clip8(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kTapBits, 0, 255)); }
-
-// Sums wrap modulo 2^32, like the vector bodies' partial sums; a legal sum fits in 32 bits.
-constexpr uint32_t kHalf = 1u << (kTapBits - 1);
 
 void HorizontalRow(const uint8_t* row, const PackedTaps& packed, uint8_t* out) {
   const Taps& taps = *packed.taps;
   for (int i = 0; i < taps.count; ++i) {
     const int32_t* w = taps.weight.data() + static_cast<size_t>(i) * taps.stride;
     const uint8_t* p = row + packed.offset[i];
-    uint32_t r = kHalf, g = kHalf, b = kHalf;
+    uint32_t r = kTapRounding, g = kTapRounding, b = kTapRounding;
     for (int k = 0; k < taps.length[i]; ++k, p += kPixelBytes) {
       r += static_cast<uint32_t>(w[k]) * p[0];
       g += static_cast<uint32_t>(w[k]) * p[1];
       b += static_cast<uint32_t>(w[k]) * p[2];
     }
-    out[4 * i] = Clip8(static_cast<int32_t>(r));
-    out[4 * i + 1] = Clip8(static_cast<int32_t>(g));
-    out[4 * i + 2] = Clip8(static_cast<int32_t>(b));
+    out[4 * i] = TapsToByte(r);
+    out[4 * i + 1] = TapsToByte(g);
+    out[4 * i + 2] = TapsToByte(b);
     out[4 * i + 3] = 255;
   }
 }
@@ -38,9 +34,9 @@ void Vertical(const uint8_t* const* rows, const PackedTaps& packed, int index, i
   const Taps& taps = *packed.taps;
   const int32_t* w = taps.weight.data() + static_cast<size_t>(index) * taps.stride;
   for (int x = 0; x < bytes; ++x) {
-    uint32_t sum = kHalf;
+    uint32_t sum = kTapRounding;
     for (int k = 0; k < taps.length[index]; ++k) sum += static_cast<uint32_t>(w[k]) * rows[k][x];
-    out[x] = Clip8(static_cast<int32_t>(sum));
+    out[x] = TapsToByte(sum);
   }
 }
 
@@ -86,15 +82,14 @@ void PackedU8(const uint8_t* row, int count, const int* order, uint8_t* out) {
   }
 }
 
-void Luma(uint8_t* row, int count) {
+void LumaRow(uint8_t* row, int count) {
   for (int x = 0; x < count; ++x, row += 4) {
-    const uint8_t y = static_cast<uint8_t>((row[0] * 19595 + row[1] * 38470 + row[2] * 7471 + 0x8000) >> 16);
-    row[0] = row[1] = row[2] = y;
+    row[0] = row[1] = row[2] = Luma(row[0], row[1], row[2]);
   }
 }
 
 constexpr KernelTable kScalar = {"SCALAR",  0,         1,         WeightSplit::kNone, false,    Horizontal, Vertical,
-                                 PlanarF32, PackedF32, PlanarU16, PackedU16,          PlanarU8, PackedU8,   Luma};
+                                 PlanarF32, PackedF32, PlanarU16, PackedU16,          PlanarU8, PackedU8,   LumaRow};
 
 }  // namespace
 

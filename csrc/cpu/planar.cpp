@@ -10,7 +10,8 @@
 namespace fastpre {
 // The MCUs that hold what any component's taps read.
 McuWindow PlanarWorker::Window() const {
-  McuWindow w{frame_.mcus_x, 0, frame_.mcus_y};
+  McuWindow w;
+  static_cast<McuColumns&>(w) = {frame_.mcus_x, 0, frame_.mcus_y};
   for (int i = 0; i < frame_.components; ++i) {
     const PlanePlan& p = plan_.of(i);
     const int side_x = frame_.component[i].h * p.scale, side_y = frame_.component[i].v * p.scale;

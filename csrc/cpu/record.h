@@ -21,6 +21,7 @@ struct Record {
   int width = 0, height = 0;  // oriented
   const char* decoder = "";
   std::string declined;     // why libjpeg-turbo decoded it; empty otherwise
+  std::string retried;      // why the CPU did an image again that the GPU's decoder had taken; empty otherwise
   const char* target = "";  // instruction set that ran
   std::array<float, kStageCount> stages_us{};
   int64_t peak_bytes = 0;  // of the worker's own buffers, without libjpeg's

@@ -6,24 +6,13 @@
 #include "core/buffer.h"
 #include "jpeg/color.h"
 #include "jpeg/decoder.h"
+#include "jpeg/needed.h"
 #include "jpeg/planes.h"
 
 namespace fastpre {
 namespace {
 
 constexpr size_t kKeepBytes = size_t{4} << 20;
-
-// How libjpeg brings a component to the image's resolution (jdsample.c).
-enum class Upsampling : uint8_t { kNone, kH2V1, kH2V2, kH1V2, kRepeat };
-
-Upsampling ChooseUpsampling(const FrameComponent& c, int h, int v) {
-  if (h == 1 && v == 1) return Upsampling::kNone;
-  const bool wide = c.width > 2;  // narrower ones are not worth a triangle to libjpeg
-  if (h == 2 && v == 1 && wide) return Upsampling::kH2V1;
-  if (h == 2 && v == 2 && wide) return Upsampling::kH2V2;
-  if (h == 1 && v == 2) return Upsampling::kH1V2;
-  return Upsampling::kRepeat;
-}
 
 class BaselineSource final : public RowSource {
  public:
@@ -41,8 +30,9 @@ class BaselineSource final : public RowSource {
     left_bytes_ = static_cast<size_t>(source.x0 - x0_) * 4;
     next_ = ready_ = source.y0;
     lag_ = 0;
-    McuWindow window{frame_.mcus_x, 0, frame_.mcus_y};
-    for (int i = 0; i < frame_.components; ++i) SetChannel(i, source.y0, &window);
+    for (int i = 0; i < frame_.components; ++i) SetChannel(i);
+    McuWindow window;
+    static_cast<McuColumns&>(window) = FindNeededMcus(frame_, {x0_, source.y0, x1_, source.y1});
     planes_.Open(bytes, frame_, window, kernels_, crew);
   }
 
@@ -72,21 +62,13 @@ class BaselineSource final : public RowSource {
     uint8_t* scratch = nullptr;
   };
 
-  // Widens the window to what component i needs for the rectangle from row y0 on.
-  void SetChannel(int i, int y0, McuWindow* window) {
+  void SetChannel(int i) {
     const FrameComponent& c = frame_.component[i];
     Channel& channel = channels_[i];
     channel.h = frame_.hmax / c.h;
     channel.v = frame_.vmax / c.v;
-    channel.upsampling = ChooseUpsampling(c, channel.h, channel.v);
-    const bool up_x = channel.upsampling == Upsampling::kH2V1 || channel.upsampling == Upsampling::kH2V2;
-    const bool up_y = channel.upsampling == Upsampling::kH2V2 || channel.upsampling == Upsampling::kH1V2;
-    if (up_y) lag_ = 1;
-    const int first = std::max(x0_ / channel.h - up_x, 0);
-    const int end = std::min(x1_ / channel.h + up_x, c.width);
-    window->x0 = std::min(window->x0, first / (8 * c.h));
-    window->x1 = std::max(window->x1, (end + 8 * c.h - 1) / (8 * c.h));
-    window->y0 = std::min(window->y0, std::max(y0 / channel.v - up_y, 0) / (8 * c.v));
+    channel.upsampling = ChooseUpsampling(c.width, channel.h, channel.v);
+    if (ReadsAboveAndBelow(channel.upsampling)) lag_ = 1;
     const size_t bytes = static_cast<size_t>(x1_ - x0_) + 2 * kJpegSlack;
     channel.scratch = scratch_.Reserve(bytes * 4) + bytes * i;
   }

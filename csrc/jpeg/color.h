@@ -5,6 +5,7 @@
 
 #include "jpeg/frame.h"
 #include "jpeg/kernels.h"
+#include "jpeg/pixel.h"
 
 namespace fastpre {
 
@@ -18,16 +19,11 @@ inline void GrayToRgbx(uint8_t* row, int pixels) {
   }
 }
 
-// libjpeg delivers Adobe's inverted CMYK, so Pillow's "CMYK;I" makes ink = 255 - value, and its
-// CMYK -> RGB is 255 - K - C * (255 - K) / 255, the product rounded, the result clamped at 0.
+// Adobe's inverted CMYK, as libjpeg delivers it, in place.
 inline void InvertedCmykToRgbx(uint8_t* row, int pixels) {
   for (int x = 0; x < pixels; ++x, row += 4) {
-    const int white = row[3];  // 255 - K
-    for (int c = 0; c < 3; ++c) {
-      const int product = (255 - row[c]) * white + 128;
-      const int ink = ((product >> 8) + product) >> 8;
-      row[c] = static_cast<uint8_t>(white > ink ? white - ink : 0);
-    }
+    const int white = row[3];
+    for (int c = 0; c < 3; ++c) row[c] = InkToColor(row[c], white);
     row[3] = 255;
   }
 }

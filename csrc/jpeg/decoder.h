@@ -51,6 +51,9 @@ class Declined : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The reason where a block's coefficients are so large that libjpeg-turbo's pixels may be others (JpegKernels::idct).
+inline constexpr const char* kExtreme = "coefficients that no photograph has";
+
 // Sequential Huffman streams of 8 bits (SOF0, SOF1), with pixels equal to libjpeg-turbo's; every
 // other stream is Declined. `target` chooses the kernels (JpegKernelsFor).
 std::unique_ptr<RowSource> MakeBaselineSource(int64_t target);

@@ -18,6 +18,47 @@ constexpr std::array<uint8_t, 64> kNaturalOrder = {0,  1,  8,  16, 9,  2,  3,  1
 
 constexpr int kMaxMcuBlocks = 10;
 
+void SetGeometry(Frame* frame) {
+  const int hmax = frame->hmax, vmax = frame->vmax;
+  frame->mcus_x = CeilDiv(frame->width, 8 * hmax);
+  frame->mcus_y = CeilDiv(frame->height, 8 * vmax);
+  for (int i = 0; i < frame->components; ++i) {
+    FrameComponent& c = frame->component[i];
+    if (hmax % c.h != 0 || vmax % c.v != 0) throw Declined("fractional sampling");
+    c.width = CeilDiv(frame->width * c.h, hmax);
+    c.height = CeilDiv(frame->height * c.v, vmax);
+    c.blocks_x = CeilDiv(c.width, 8);
+    c.blocks_y = CeilDiv(c.height, 8);
+  }
+}
+
+// libjpeg's guess (jdapimin.c, default_decompress_parms).
+ColorModel GuessColor(const Frame& frame, bool jfif, std::optional<int> adobe) {
+  const auto& c = frame.component;
+  if (frame.components == 1) return ColorModel::kGray;
+  if (frame.components == 4) {
+    return !adobe || *adobe == 0 ? ColorModel::kCmyk : ColorModel::kYcck;
+  }
+  if (jfif) return ColorModel::kYcc;
+  if (adobe) return *adobe == 0 ? ColorModel::kRgb : ColorModel::kYcc;
+  return c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B' ? ColorModel::kRgb : ColorModel::kYcc;
+}
+
+// Position of the 0xFF of the marker behind a scan's data.
+size_t EndOfScan(Bytes stream, const Scan& scan) {
+  size_t at = scan.begin;
+  while (at + 1 < stream.size()) {
+    const void* found = std::memchr(stream.data() + at, 0xFF, stream.size() - at - 1);
+    if (!found) break;
+    at = static_cast<size_t>(static_cast<const uint8_t*>(found) - stream.data());
+    const int next = stream[at + 1];
+    const bool data = next == 0 || next == 0xFF || (next >= 0xD0 && next < 0xD8 && scan.restart_interval > 0);
+    if (!data) return at;
+    at += next == 0xFF ? 1 : 2;
+  }
+  throw Declined("the stream ends inside a scan");
+}
+
 class Parser {
  public:
   explicit Parser(Bytes stream) : stream_(stream) {}
@@ -31,7 +72,7 @@ class Parser {
       const Bytes s = Segment();
       if (marker == 0xDA) {
         coded += ReadScan(s);
-        if (coded < frame_.components) at_ = EndOfScan(frame_.scans.back());
+        if (coded < frame_.components) at_ = EndOfScan(stream_, frame_.scans.back());
       } else if (marker == 0xC0 || marker == 0xC1) {
         ReadFrame(s);
       } else if (marker == 0xC4) {
@@ -47,7 +88,7 @@ class Parser {
         throw Declined("a marker that baseline streams do not have");
       }
     }
-    frame_.color = Color();
+    frame_.color = GuessColor(frame_, jfif_, adobe_);
     return std::move(frame_);
   }
 
@@ -90,21 +131,7 @@ class Parser {
       frame_.hmax = std::max(frame_.hmax, c.h);
       frame_.vmax = std::max(frame_.vmax, c.v);
     }
-    SetGeometry();
-  }
-
-  void SetGeometry() {
-    const int hmax = frame_.hmax, vmax = frame_.vmax;
-    frame_.mcus_x = CeilDiv(frame_.width, 8 * hmax);
-    frame_.mcus_y = CeilDiv(frame_.height, 8 * vmax);
-    for (int i = 0; i < frame_.components; ++i) {
-      FrameComponent& c = frame_.component[i];
-      if (hmax % c.h != 0 || vmax % c.v != 0) throw Declined("fractional sampling");
-      c.width = CeilDiv(frame_.width * c.h, hmax);
-      c.height = CeilDiv(frame_.height * c.v, vmax);
-      c.blocks_x = CeilDiv(c.width, 8);
-      c.blocks_y = CeilDiv(c.height, 8);
-    }
+    SetGeometry(&frame_);
   }
 
   void ReadHuffman(Bytes s) {
@@ -187,33 +214,6 @@ class Parser {
     throw Declined("a scan of an unknown component");
   }
 
-  // Position of the 0xFF of the marker behind a scan's data.
-  size_t EndOfScan(const Scan& scan) const {
-    size_t at = scan.begin;
-    while (at + 1 < stream_.size()) {
-      const void* found = std::memchr(stream_.data() + at, 0xFF, stream_.size() - at - 1);
-      if (!found) break;
-      at = static_cast<size_t>(static_cast<const uint8_t*>(found) - stream_.data());
-      const int next = stream_[at + 1];
-      const bool data = next == 0 || next == 0xFF || (next >= 0xD0 && next < 0xD8 && scan.restart_interval > 0);
-      if (!data) return at;
-      at += next == 0xFF ? 1 : 2;
-    }
-    throw Declined("the stream ends inside a scan");
-  }
-
-  // libjpeg's guess (jdapimin.c, default_decompress_parms).
-  ColorModel Color() const {
-    const auto& c = frame_.component;
-    if (frame_.components == 1) return ColorModel::kGray;
-    if (frame_.components == 4) {
-      return !adobe_ || *adobe_ == 0 ? ColorModel::kCmyk : ColorModel::kYcck;
-    }
-    if (jfif_) return ColorModel::kYcc;
-    if (adobe_) return *adobe_ == 0 ? ColorModel::kRgb : ColorModel::kYcc;
-    return c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B' ? ColorModel::kRgb : ColorModel::kYcc;
-  }
-
   Bytes stream_;
   size_t at_ = 0;
   Frame frame_;
@@ -236,6 +236,35 @@ Frame ParseFrame(Bytes stream, const Header& header) {
     throw Declined("contradictory frame headers");
   }
   return frame;
+}
+
+Frame GeometryOf(const Header& header) {
+  Frame frame;
+  frame.width = header.width;
+  frame.height = header.height;
+  frame.components = header.components;
+  for (int i = 0; i < frame.components; ++i) {
+    FrameComponent& c = frame.component[i];
+    c.id = header.component[i].id;
+    c.h = header.component[i].h;
+    c.v = header.component[i].v;
+    if (c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4) throw Declined("sampling factors out of range");
+    frame.hmax = std::max(frame.hmax, c.h);
+    frame.vmax = std::max(frame.vmax, c.v);
+  }
+  SetGeometry(&frame);
+  const std::optional<int> adobe =
+      header.adobe_transform >= 0 ? std::optional<int>(header.adobe_transform) : std::nullopt;
+  frame.color = GuessColor(frame, header.jfif, adobe);
+  return frame;
+}
+
+bool EndsWithEoi(Bytes stream, const Frame& frame) {
+  try {
+    return stream[EndOfScan(stream, frame.scans.back()) + 1] == 0xD9;
+  } catch (const Declined&) {
+    return false;
+  }
 }
 
 const char* OutOfScope(const Header& header) {

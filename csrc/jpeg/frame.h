@@ -48,6 +48,14 @@ Frame ParseFrame(Bytes stream);
 // And if it disagrees with `header`, by which buffers were sized.
 Frame ParseFrame(Bytes stream, const Header& header);
 
+// Sizes and colours alone, for streams that the baseline decoder is not for; no tables, no scans. Throws Declined for
+// fractional sampling.
+Frame GeometryOf(const Header& header);
+
+// True if nothing but restart markers and EOI follows the data of the frame's last scan; a cheap look at a stream that
+// somebody else is to decode.
+bool EndsWithEoi(Bytes stream, const Frame& frame);
+
 // Null, or why the header alone already says so: an exception costs more than a thumbnail's header.
 const char* OutOfScope(const Header& header);
 

@@ -4,45 +4,16 @@
 
 #include "jpeg/dct.h"
 #include "jpeg/escape.h"
+#include "jpeg/idct.h"
 #include "jpeg/kernels.h"
+#include "jpeg/pixel.h"
+#include "jpeg/upsample.h"
 
 namespace fastpre::jpeg {
 namespace {
 
-int16_t Wrap16(int value) { return static_cast<int16_t>(static_cast<uint16_t>(value)); }
-int16_t Clamp16(int value) { return static_cast<int16_t>(std::clamp(value, -32768, 32767)); }
-uint8_t Clamp8(int value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
-
-// Sums modulo 2^32, as the vector bodies' are.
-uint32_t Times(int value, int constant) { return static_cast<uint32_t>(value) * static_cast<uint32_t>(constant); }
-
-int16_t Descale(uint32_t sum, int shift) { return Clamp16(static_cast<int32_t>(sum + (1u << (shift - 1))) >> shift); }
-
 int16_t Dequantized(const int16_t* coefficients, const int16_t* quant, int row, int column) {
-  return Wrap16(coefficients[kGroupColumns * row + column] * quant[8 * row + column]);
-}
-
-uint8_t Sample(int16_t value) { return Clamp8(value + 128); }
-
-// In place, on every step-th value; libjpeg-turbo's SIMD form of jidctint.c (idct-inl.h).
-void EightPoint(int16_t* v, int step, int shift) {
-  const int in[8] = {v[0], v[step], v[2 * step], v[3 * step], v[4 * step], v[5 * step], v[6 * step], v[7 * step]};
-  const uint32_t sum = Times(Wrap16(in[0] + in[4]), 1 << kConstBits);
-  const uint32_t difference = Times(Wrap16(in[0] - in[4]), 1 << kConstBits);
-  const uint32_t a = Times(in[2], k0_541 + k0_765) + Times(in[6], k0_541);
-  const uint32_t b = Times(in[2], k0_541) + Times(in[6], k0_541 - k1_847);
-  const int sum73 = Wrap16(in[7] + in[3]), sum51 = Wrap16(in[5] + in[1]);
-  const uint32_t z3 = Times(sum73, k1_175 - k1_961) + Times(sum51, k1_175);
-  const uint32_t z4 = Times(sum73, k1_175) + Times(sum51, k1_175 - k0_390);
-  const uint32_t even[4] = {sum + a, difference + b, difference - b, sum - a};
-  const uint32_t odd[4] = {z4 + Times(in[7], -k0_899) + Times(in[1], k1_501 - k0_899),
-                           z3 + Times(in[5], -k2_562) + Times(in[3], k3_072 - k2_562),
-                           z4 + Times(in[5], k2_053 - k2_562) + Times(in[3], -k2_562),
-                           z3 + Times(in[7], k0_298 - k0_899) + Times(in[1], -k0_899)};
-  for (int i = 0; i < 4; ++i) {
-    v[i * step] = Descale(even[i] + odd[i], shift);
-    v[(7 - i) * step] = Descale(even[i] - odd[i], shift);
-  }
+  return jpeg::Dequantized(coefficients[kGroupColumns * row + column], quant[8 * row + column]);
 }
 
 // Of every eight values, `step` apart (idct-inl.h).
@@ -105,29 +76,29 @@ size_t Unstuff(const uint8_t* from, size_t size, uint8_t* to, size_t* used) {
 
 void H2V1(const uint8_t* in, int count, uint8_t* out) {
   for (int i = 0; i < count; ++i) {
-    out[2 * i] = static_cast<uint8_t>((3 * in[i] + in[i - 1] + 1) >> 2);
-    out[2 * i + 1] = static_cast<uint8_t>((3 * in[i] + in[i + 1] + 2) >> 2);
+    out[2 * i] = static_cast<uint8_t>(TriangleH2V1(in[i], in[i - 1], true));
+    out[2 * i + 1] = static_cast<uint8_t>(TriangleH2V1(in[i], in[i + 1], false));
   }
 }
 
 void H2V2(const uint8_t* near, const uint8_t* far, int count, uint8_t* out) {
-  auto sum = [&](int i) { return 3 * near[i] + far[i]; };
+  auto sum = [&](int i) { return TriangleColumn(near[i], far[i]); };
   for (int i = 0; i < count; ++i) {
-    out[2 * i] = static_cast<uint8_t>((3 * sum(i) + sum(i - 1) + 8) >> 4);
-    out[2 * i + 1] = static_cast<uint8_t>((3 * sum(i) + sum(i + 1) + 7) >> 4);
+    out[2 * i] = static_cast<uint8_t>(TriangleH2V2(sum(i), sum(i - 1), true));
+    out[2 * i + 1] = static_cast<uint8_t>(TriangleH2V2(sum(i), sum(i + 1), false));
   }
 }
 
 void H1V2(const uint8_t* near, const uint8_t* far, int bias, int count, uint8_t* out) {
-  for (int i = 0; i < count; ++i) out[i] = static_cast<uint8_t>((3 * near[i] + far[i] + bias) >> 2);
+  for (int i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(TriangleH1V2(near[i], far[i], bias == 1));
 }
 
 void YccToRgbx(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int count, uint8_t* out) {
   for (int i = 0; i < count; ++i, out += 4) {
-    const int blue = cb[i] - 128, red = cr[i] - 128;
-    out[0] = Clamp8(y[i] + ((91881 * red + 32768) >> 16));
-    out[1] = Clamp8(y[i] + ((-22554 * blue - 46802 * red + 32768) >> 16));
-    out[2] = Clamp8(y[i] + ((116130 * blue + 32768) >> 16));
+    const Rgb rgb = YccToRgb(y[i], cb[i], cr[i]);
+    out[0] = rgb.r;
+    out[1] = rgb.g;
+    out[2] = rgb.b;
     out[3] = 255;
   }
 }

@@ -8,11 +8,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/portable.h"
 #include "plan/spec.h"
 
 namespace fastpre {
 
 inline constexpr int kTapBits = 22;
+
+// A pass's sum begins with kTapRounding and ends as a byte. Sums wrap modulo 2^32; a legal one fits in 32 bits.
+inline constexpr uint32_t kTapRounding = 1u << (kTapBits - 1);
+FASTPRE_HD inline uint8_t TapsToByte(uint32_t sum) {
+  const int32_t value = static_cast<int32_t>(sum) >> kTapBits;
+  return static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+}
 
 // Taps of consecutive output positions along one axis, in the stored image's frame.
 // out[i] = clip8((sum_t in[start[i] + t] * weight[i * stride + t] + 2^21) >> 22), t < length[i]

@@ -59,7 +59,7 @@ int LumaScale(const Header& header, const Spec& spec, const Plan& plan) {
   return spec.filter == Filter::kNearest ? 8 : Scale(plan, SamplingOf(header, 0));
 }
 
-PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan) {
+PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan, int scale) {
   PlanarPlan result;
   const Axis x = ColumnAxis(plan), y = RowAxis(plan);
   for (int i = 0; i < header.components; ++i) {
@@ -71,7 +71,7 @@ PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan&
     }
     if (result.like[i] != i) continue;
     PlanePlan& p = result.plane[i];
-    p.scale = Scale(plan, s);
+    p.scale = scale > 0 ? scale : Scale(plan, s);
     p.width = CeilDiv(CeilDiv(x.in_size, s.h) * p.scale, 8);
     p.height = CeilDiv(CeilDiv(y.in_size, s.v) * p.scale, 8);
     const double step_x = 8.0 * s.h / p.scale, step_y = 8.0 * s.v / p.scale;

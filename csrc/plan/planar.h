@@ -25,8 +25,9 @@ struct PlanarPlan {
   const PlanePlan& of(int component) const { return plane[like[component]]; }
 };
 
-// For streams that the baseline decoder takes. `plan` is the image's exact plan.
-PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan);
+// For streams that the baseline decoder takes. `plan` is the image's exact plan. `scale`: that of every component, for
+// decoders that know only one; 0: each component's own, by the guard.
+PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan, int scale = 0);
 
 // The scale of the first component, without the taps. Where it is 8 the decoder saves nothing, and planes cost
 // as much as exact fidelity or up to a third more (docs/performance.md), so the image is processed exactly.

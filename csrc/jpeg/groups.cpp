@@ -1,0 +1,139 @@
+#include "jpeg/groups.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "jpeg/decoder.h"
+
+namespace fastpre {
+
+void GroupDecoder::Open(Bytes stream, const Frame& frame, const McuColumns& wanted, const JpegKernels& kernels,
+                        Crew* crew) {
+  Close();
+  frame_ = &frame;
+  wanted_ = wanted;
+  next_row_ = wanted.y0;
+  streams_.resize(frame.scans.size());
+  if (crew && crew->size() > 0 && EntropyAhead::Applies(frame, stream)) {
+    streams_[0].header = &frame.scans[0];
+    with_crew_ = true;
+    ahead_.Open(stream, frame, {wanted.x0, wanted.x1, wanted.y0}, &cache_, kernels, SetGroups(&streams_[0]), crew);
+    return;
+  }
+  constexpr size_t kGroups = 10;
+  int16_t* const coefficients = coefficients_.ReserveAs<int16_t>(kGroups * kGroupStride);
+  std::memset(coefficients, 0, kGroups * kGroupStride * sizeof(int16_t));
+  last_.fill(0);
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    Stream& s = streams_[i];
+    s.header = &frame.scans[i];
+    s.scan.Open(stream, frame, *s.header, &cache_, kernels);
+    s.targets.clear();
+    for (const BatchLayout::Place& p : SetGroups(&s).places) {
+      s.targets.push_back({coefficients + p.offset, &last_[p.group]});
+    }
+    const FrameComponent& c = frame.component[s.header->component[0].index];
+    const int64_t above = s.header->count > 1 ? int64_t{frame.mcus_x} * wanted.y0
+                                              : int64_t{c.blocks_x} * std::min(c.v * wanted.y0, c.blocks_y);
+    s.skip = s.scan.SkipSegments(above);
+  }
+}
+
+void GroupDecoder::Close() {
+  ahead_.Close();
+  with_crew_ = false;
+}
+
+// Four MCUs at a time make whole groups of every component, whatever its sampling factors.
+BatchLayout GroupDecoder::SetGroups(Stream* s) {
+  const Scan& scan = *s->header;
+  s->groups.clear();
+  BatchLayout layout;
+  std::vector<BatchLayout::Place> block_places[kGroupBlocks];
+  for (int i = 0; i < scan.count; ++i) {
+    const int index = scan.component[i].index;
+    const int h = Across(scan, index), v = scan.count == 1 ? 1 : frame_->component[index].v;
+    const int first = static_cast<int>(s->groups.size());
+    for (int row = 0; row < v; ++row) {
+      for (int g = 0; g < h; ++g) s->groups.push_back({index, row, g * kGroupBlocks});
+    }
+    for (int row = 0; row < v; ++row) {
+      for (int column = 0; column < h; ++column) {
+        for (int m = 0; m < kGroupBlocks; ++m) {
+          const int x = m * h + column, group = first + row * h + x / kGroupBlocks;
+          block_places[m].push_back({group * kGroupStride + x % kGroupBlocks * 8, group});
+        }
+      }
+    }
+  }
+  for (const auto& places : block_places) layout.places.insert(layout.places.end(), places.begin(), places.end());
+  layout.blocks = static_cast<int>(block_places[0].size());
+  layout.groups = static_cast<int>(s->groups.size());
+  return layout;
+}
+
+// Blocks of a component across an MCU.
+int GroupDecoder::Across(const Scan& scan, int component) const {
+  return scan.count == 1 ? 1 : frame_->component[component].h;
+}
+
+void GroupDecoder::DecodeRow(GroupSink* sink) {
+  if (with_crew_) {
+    DecodeAhead(sink);
+  } else {
+    for (Stream& s : streams_) s.header->count > 1 ? DecodeInterleaved(&s, sink) : DecodeSingle(&s, sink);
+  }
+  ++next_row_;
+}
+
+void GroupDecoder::DecodeAhead(GroupSink* sink) {
+  const int64_t row = int64_t{frame_->mcus_x} * next_row_;
+  ahead_.Visit(row + wanted_.x0, row + wanted_.x1, [&](const EntropyAhead::Batch& b) {
+    HandOver(streams_[0], b.coefficients, b.last, static_cast<int>(b.first - row), static_cast<int>(b.begin - b.first),
+             static_cast<int>(b.end - b.first), 0, sink);
+  });
+}
+
+void GroupDecoder::DecodeInterleaved(Stream* s, GroupSink* sink) {
+  s->skip += wanted_.x0;
+  DecodeBatches(s, wanted_.x0, wanted_.x1, 0, sink);
+  s->skip += frame_->mcus_x - wanted_.x1;
+}
+
+// A scan of one component codes only the blocks that hold samples.
+void GroupDecoder::DecodeSingle(Stream* s, GroupSink* sink) {
+  const FrameComponent& c = frame_->component[s->header->component[0].index];
+  const int from = std::min(wanted_.x0 * c.h, c.blocks_x), to = std::min(wanted_.x1 * c.h, c.blocks_x);
+  for (int row = 0; row < c.v && next_row_ * c.v + row < c.blocks_y; ++row) {
+    s->skip += from;
+    DecodeBatches(s, from, to, row, sink);
+    s->skip += c.blocks_x - to;
+  }
+}
+
+void GroupDecoder::DecodeBatches(Stream* s, int from, int to, int block_row, GroupSink* sink) {
+  if (from >= to) return;
+  s->scan.Skip(s->skip);
+  s->skip = 0;
+  int16_t* const coefficients = reinterpret_cast<int16_t*>(coefficients_.data());
+  for (int x = from; x < to; x += kGroupBlocks) {
+    s->scan.Decode(std::min(kGroupBlocks, to - x), s->targets.data());
+    HandOver(*s, coefficients, last_.data(), x, 0, kGroupBlocks, block_row, sink);
+    std::memset(coefficients, 0, s->groups.size() * kGroupStride * sizeof(int16_t));
+    last_.fill(0);
+  }
+}
+
+void GroupDecoder::HandOver(const Stream& s, const int16_t* coefficients, const uint8_t* last, int column, int from,
+                            int to, int block_row, GroupSink* sink) {
+  for (size_t g = 0; g < s.groups.size(); ++g, coefficients += kGroupStride) {
+    const Group& group = s.groups[g];
+    const int h = Across(*s.header, group.component);
+    const int first = std::max(from * h - group.column, 0), end = std::min(to * h - group.column, kGroupBlocks);
+    if (first >= end) continue;
+    const int row = next_row_ * frame_->component[group.component].v + block_row + group.row;
+    sink->Group({group.component, row, column * h + group.column, first, end}, coefficients, last[g]);
+  }
+}
+
+}  // namespace fastpre

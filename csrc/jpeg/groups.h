@@ -1,0 +1,93 @@
+// From scans to groups of quantized coefficients, a row of MCUs at a time.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/crew.h"
+#include "core/image.h"
+#include "jpeg/ahead.h"
+#include "jpeg/frame.h"
+#include "jpeg/kernels.h"
+#include "jpeg/scan.h"
+
+namespace fastpre {
+
+// What is wanted of an image, in MCUs: columns [x0, x1), rows from y0 on.
+struct McuColumns {
+  int x0 = 0, x1 = 0, y0 = 0;
+};
+
+// Where a group of four neighbouring blocks of one component belongs.
+struct GroupPlace {
+  int component;
+  int row, column;  // of the first block, in blocks of the whole component
+  int first, end;   // the blocks of the group that count
+};
+
+class GroupSink {
+ public:
+  virtual ~GroupSink() = default;
+  // `coefficients` as JpegKernels::idct takes them; they are gone afterwards. Blocks may lie to the right of what is
+  // wanted, by less than four MCUs, and to the right of or below the image, where an MCU does.
+  virtual void Group(const GroupPlace& place, const int16_t* coefficients, int last) = 0;
+};
+
+class GroupDecoder {
+ public:
+  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. A `crew`'s idle
+  // threads help with a large image until Close().
+  void Open(Bytes stream, const Frame& frame, const McuColumns& wanted, const JpegKernels& kernels, Crew* crew);
+  // Also right after a failure; sends helpers away.
+  void Close();
+
+  // Hands over the groups of the next row of MCUs.
+  void DecodeRow(GroupSink* sink);
+  // The row of MCUs that DecodeRow would decode next.
+  int next_row() const { return next_row_; }
+
+  // The marker behind the last scan's data.
+  int MarkerAfter() const { return with_crew_ ? ahead_.MarkerAfter() : streams_.back().scan.MarkerAfter(); }
+
+  void Trim(size_t keep_bytes) { ahead_.Trim(keep_bytes); }
+
+ private:
+  struct Group {
+    int component;
+    int row, column;  // in blocks, from the batch's first MCU
+  };
+  // Scans of a sequential image may follow one another; each is read by a decoder of its own, so that all
+  // components advance together.
+  struct Stream {
+    ScanDecoder scan;
+    const Scan* header = nullptr;
+    std::vector<Group> groups;
+    std::vector<BlockTarget> targets;  // of kGroupBlocks MCUs
+    int64_t skip = 0;                  // MCUs to pass over before the next one that is wanted
+  };
+
+  // Fills in stream->groups; returns where each block of four MCUs goes.
+  BatchLayout SetGroups(Stream* stream);
+  void DecodeAhead(GroupSink* sink);
+  void DecodeInterleaved(Stream* stream, GroupSink* sink);
+  void DecodeSingle(Stream* stream, GroupSink* sink);
+  void DecodeBatches(Stream* stream, int from, int to, int block_row, GroupSink* sink);
+  // The groups of four MCUs, of which `from` to `to` count, the first one at MCU column `column`.
+  void HandOver(const Stream& stream, const int16_t* coefficients, const uint8_t* last, int column, int from, int to,
+                int block_row, GroupSink* sink);
+  int Across(const Scan& scan, int component) const;
+
+  const Frame* frame_ = nullptr;
+  McuColumns wanted_;
+  Buffer coefficients_;
+  std::array<uint8_t, 10> last_{};  // of each group: see BlockTarget
+  std::vector<Stream> streams_;
+  HuffmanCache cache_;
+  EntropyAhead ahead_;  // takes the place of the only stream's scan while `with_crew_`
+  bool with_crew_ = false;
+  int next_row_ = 0;
+};
+
+}  // namespace fastpre
