@@ -28,15 +28,6 @@ constexpr size_t kMisalignment = 16;
 // Scratch that one image left behind and that is worth keeping for the next.
 constexpr size_t kKeepBytes = size_t{8} << 20;
 
-// FASTPRE_DECODER=libjpeg-turbo: everything goes there. For comparisons, and for whoever distrusts us.
-bool BaselineAllowed() {
-  static const bool allowed = [] {
-    const char* name = std::getenv("FASTPRE_DECODER");
-    return !name || std::strcmp(name, "libjpeg-turbo") != 0;
-  }();
-  return allowed;
-}
-
 // Rows of the first pass's result (or, transposed, of the source) that the second pass still needs.
 class Ring {
  public:
@@ -79,6 +70,14 @@ class Descent {
 };
 
 }  // namespace
+
+bool BaselineAllowed() {
+  static const bool allowed = [] {
+    const char* name = std::getenv("FASTPRE_DECODER");
+    return !name || std::strcmp(name, "libjpeg-turbo") != 0;
+  }();
+  return allowed;
+}
 
 Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
   struct Closer {

@@ -69,6 +69,9 @@ class Worker {
   PackedTaps columns_, lines_;
 };
 
+// False where FASTPRE_DECODER=libjpeg-turbo: everything goes there. For comparisons, and for whoever distrusts us.
+bool BaselineAllowed();
+
 // Reads a whole file. Throws Error(kIo, ...); LimitExceeded past `max_bytes`.
 Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer);
 

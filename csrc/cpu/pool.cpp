@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
+#include <exception>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -212,6 +213,20 @@ void ParallelFor(size_t count, int threads, const std::function<void(size_t, Wor
   job.count = count;
   job.body = &body;
   Pool::Get().Run(&job, std::max(threads, 1));
+}
+
+void ParallelOrThrow(size_t count, int threads, const std::function<void(size_t, Worker&)>& body) {
+  std::mutex mutex;
+  std::exception_ptr error;
+  ParallelFor(count, threads, [&](size_t i, Worker& worker) {
+    try {
+      body(i, worker);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(mutex);
+      if (!error) error = std::current_exception();
+    }
+  });
+  if (error) std::rethrow_exception(error);
 }
 
 struct PoolCrew::Offer {

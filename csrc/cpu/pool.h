@@ -26,6 +26,9 @@ int AvailableThreads();
 // After fork() the child starts with a fresh pool; threads do not survive a fork.
 void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);
 
+// The same for a body that may throw: the first exception comes out when all are done.
+void ParallelOrThrow(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);
+
 // The pool's idle threads as helpers of a caller that has `threads` threads for `size` + 1 workers on this image:
 // see ParallelFor for who gets them.
 class PoolCrew final : public Crew {

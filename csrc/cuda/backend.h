@@ -7,7 +7,7 @@ namespace fastpre {
 
 bool CudaCompiled();
 
-// Why `device="cuda"` cannot work here, and what to do about it; empty if it can.
+// Why `device="cuda"` cannot work here, and what to do about it; empty if it can. Makes no CUDA context.
 std::string CudaMissing();
 
 }  // namespace fastpre

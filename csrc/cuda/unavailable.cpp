@@ -1,12 +1,27 @@
+// What stands for the GPU in a build without CUDA; the emulator is there all the same.
 #include "cuda/backend.h"
+#include "cuda/runtime.h"
 
 namespace fastpre {
 
 bool CudaCompiled() { return false; }
 
 std::string CudaMissing() {
-  return "this build of fastpre has no CUDA backend (it is CPU-only); use device=\"cpu\" and move the "
-         "result with .to(\"cuda\", non_blocking=True), from pinned memory if you can (pin_memory=True)";
+  return "this build of fastpre has no CUDA backend (it is CPU-only: no nvcc was found when it was compiled); use "
+         "device=\"cpu\" and move the result with .to(\"cuda\", non_blocking=True), from pinned memory if you can "
+         "(pin_memory=True)";
 }
 
+namespace cuda {
+
+std::unique_ptr<Runtime> MakeCudaRuntime(int) { throw CudaError(CudaMissing()); }
+int DriverVersion() { return 0; }
+int RuntimeVersion() { return 0; }
+std::vector<DeviceInfo> Devices(std::string* why_none) {
+  *why_none = CudaMissing();
+  return {};
+}
+std::string CompiledArchitectures() { return ""; }
+
+}  // namespace cuda
 }  // namespace fastpre

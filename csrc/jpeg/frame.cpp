@@ -32,15 +32,15 @@ void SetGeometry(Frame* frame) {
   }
 }
 
-// libjpeg's guess (jdapimin.c, default_decompress_parms).
-ColorModel GuessColor(const Frame& frame, bool jfif, std::optional<int> adobe) {
+// libjpeg's guess (jdapimin.c, default_decompress_parms). `adobe`: the marker's transform, -1 without one.
+ColorModel GuessColor(const Frame& frame, bool jfif, int adobe) {
   const auto& c = frame.component;
   if (frame.components == 1) return ColorModel::kGray;
   if (frame.components == 4) {
-    return !adobe || *adobe == 0 ? ColorModel::kCmyk : ColorModel::kYcck;
+    return adobe <= 0 ? ColorModel::kCmyk : ColorModel::kYcck;
   }
   if (jfif) return ColorModel::kYcc;
-  if (adobe) return *adobe == 0 ? ColorModel::kRgb : ColorModel::kYcc;
+  if (adobe >= 0) return adobe == 0 ? ColorModel::kRgb : ColorModel::kYcc;
   return c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B' ? ColorModel::kRgb : ColorModel::kYcc;
 }
 
@@ -223,7 +223,7 @@ class Parser {
   std::array<std::optional<std::array<int16_t, 64>>, 4> quant_;
   int restart_interval_ = 0;
   bool jfif_ = false;
-  std::optional<int> adobe_;
+  int adobe_ = -1;
 };
 
 }  // namespace
@@ -253,9 +253,7 @@ Frame GeometryOf(const Header& header) {
     frame.vmax = std::max(frame.vmax, c.v);
   }
   SetGeometry(&frame);
-  const std::optional<int> adobe =
-      header.adobe_transform >= 0 ? std::optional<int>(header.adobe_transform) : std::nullopt;
-  frame.color = GuessColor(frame, header.jfif, adobe);
+  frame.color = GuessColor(frame, header.jfif, header.adobe_transform);
   return frame;
 }
 

@@ -1,0 +1,58 @@
+// The CPU's part of an exact image: entropy decoding, and packing what comes out for the device (cuda/sparse.h).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/buffer.h"
+#include "core/crew.h"
+#include "core/image.h"
+#include "jpeg/frame.h"
+#include "jpeg/groups.h"
+#include "jpeg/kernels.h"
+
+namespace fastpre::cuda {
+
+// Where one image's coefficients go, and where their samples come to lie.
+struct CoefficientLayout {
+  struct Component {
+    int column = 0, row = 0;         // first block that is sent
+    int blocks_x = 0, blocks_y = 0;  // how many are
+    size_t offsets = 0, counts = 0;  // byte positions of its tables in the region
+    size_t plane = 0;                // byte position of its plane among the image's planes
+    int pitch = 0;
+  };
+  std::array<Component, 4> component{};
+  size_t words = 0;  // byte position; words fill the rest of the region
+  size_t region_bytes = 0, plane_bytes = 0;
+};
+
+// For the pixels of `source`. Space for entries is what photographs take, with room; an image that takes more is
+// declined by Pack.
+CoefficientLayout LayOutCoefficients(const Frame& frame, const Rect& source, size_t compressed_bytes);
+
+// One thread's decoder and scratch memory.
+class CoefficientPacker final : private GroupSink {
+ public:
+  // Into region[0, layout.region_bytes); returns how much of it was used. Throws Declined. `whole`: what follows the
+  // last scan must be EOI, as exact fidelity wants it.
+  size_t Pack(Bytes stream, const Frame& frame, const Rect& source, const CoefficientLayout& layout, bool whole,
+              const JpegKernels& kernels, Crew* crew, uint8_t* region);
+  void Trim(size_t keep_bytes);
+
+ private:
+  void Group(const GroupPlace& place, const int16_t* coefficients, int last) override;
+  void Block(const CoefficientLayout::Component& c, size_t index, const int16_t* coefficients, const int16_t* quant);
+  void CheckExtremes(const FrameComponent& c, const int16_t* coefficients, int last);
+
+  const Frame* frame_ = nullptr;
+  const CoefficientLayout* layout_ = nullptr;
+  const JpegKernels* kernels_ = nullptr;
+  uint8_t* region_ = nullptr;
+  uint16_t *next_ = nullptr, *end_ = nullptr;
+  int64_t largest_sum_ = 0;  // of the magnitudes in a block of the group at hand
+  GroupDecoder groups_;
+};
+
+}  // namespace fastpre::cuda

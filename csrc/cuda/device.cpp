@@ -1,0 +1,219 @@
+#include "cuda/device.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+namespace fastpre::cuda {
+namespace {
+
+constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kKeepBytes = 8 * kMiB;  // scratch of a packer
+
+// A number of MiB from the environment.
+size_t BoundOf(const char* variable, size_t otherwise) {
+  const char* text = std::getenv(variable);
+  if (!text || !*text) return otherwise;
+  char* end = nullptr;
+  const unsigned long long mib = std::strtoull(text, &end, 10);
+  if (*end != '\0' || mib == 0 || mib > (size_t{1} << 40) / kMiB) {
+    throw CudaError(std::string(variable) + " must be a number of MiB, got '" + text + "'");
+  }
+  return static_cast<size_t>(mib) * kMiB;
+}
+
+MemoryBounds DefaultBounds(const DeviceInfo& info) {
+  return {BoundOf("FASTPRE_CUDA_MEMORY", std::min(info.memory_bytes / 4, 4096 * kMiB)),
+          BoundOf("FASTPRE_PINNED_MEMORY", 2048 * kMiB)};
+}
+
+// Steps of a quarter of a power of two: batches whose sizes vary soon stop making it grow.
+size_t RoundedUp(size_t bytes) {
+  size_t step = 4 * kMiB;
+  while (step * 8 < bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+struct Registry {
+  std::mutex mutex;
+  std::map<int, std::unique_ptr<Device>> devices;
+  std::vector<std::string> candidates;
+  pid_t owner = 0;  // of the devices
+};
+
+// Leaked: at exit the driver may be gone before static objects are.
+Registry& TheRegistry() {
+  static Registry* registry = new Registry;
+  return *registry;
+}
+
+}  // namespace
+
+void SetNvjpegCandidates(std::vector<std::string> candidates) {
+  Registry& r = TheRegistry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  r.candidates = std::move(candidates);
+}
+
+std::vector<std::string> NvjpegCandidates() {
+  std::vector<std::string> all;
+  if (const char* named = std::getenv("FASTPRE_NVJPEG")) {
+    if (*named) return {named};  // whoever names one wants no other
+  }
+  Registry& r = TheRegistry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  all = r.candidates;
+  for (const char* name : {"libnvjpeg.so.13", "libnvjpeg.so.12"}) all.emplace_back(name);
+  return all;
+}
+
+Device& Device::Get(int index) {
+  Registry& r = TheRegistry();
+  std::lock_guard<std::mutex> lock(r.mutex);
+  if (r.owner != 0 && r.owner != getpid()) {
+    throw CudaError(
+        "CUDA was used before this process was forked off, and does not survive a fork: decode in the main process "
+        "(fastpre.data.Loader ships bytes there), or start workers with multiprocessing_context=\"spawn\"");
+  }
+  std::unique_ptr<Device>& device = r.devices[index];
+  if (!device) {
+    std::unique_ptr<Runtime> runtime = index == kEmulated ? MakeEmulator() : MakeCudaRuntime(index);
+    const MemoryBounds bounds = DefaultBounds(runtime->info());
+    const auto entered = runtime->Enter();
+    device = std::make_unique<Device>(std::move(runtime), bounds);
+    if (index != kEmulated) r.owner = getpid();
+  }
+  return *device;
+}
+
+Device::Device(std::unique_ptr<Runtime> runtime, MemoryBounds bounds)
+    : runtime_(std::move(runtime)),
+      device_memory_(runtime_.get(), Memory::kDevice, bounds.device_bytes),
+      pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes) {
+  for (Slot& slot : slots_) {
+    for (Stream* stream : {&slot.copies, &slot.engines, &slot.decoders}) *stream = runtime_->CreateStream();
+    for (Event* event : {&slot.uploaded, &slot.drained}) *event = runtime_->CreateEvent();
+  }
+}
+
+Device::~Device() {
+  for (Slot& slot : slots_) {
+    try {
+      runtime_->Synchronize(slot.drained);
+    } catch (const CudaError&) {
+      // A broken context has nothing left to wait for.
+    }
+    device_memory_.Free(slot.device);
+    pinned_memory_.Free(slot.pinned);
+    for (const Stream stream : {slot.copies, slot.engines, slot.decoders}) runtime_->DestroyStream(stream);
+    for (const Event event : {slot.uploaded, slot.drained}) runtime_->DestroyEvent(event);
+  }
+}
+
+Slot* Device::Take(size_t device_bytes, size_t pinned_bytes) {
+  Slot* slot = nullptr;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto fits = [&](const Slot& s) { return s.device_bytes >= device_bytes && s.pinned_bytes >= pinned_bytes; };
+    // The smallest that is large enough, else the largest: growing is expensive.
+    const auto better = [&](const Slot& s, const Slot& than) {
+      if (fits(s) != fits(than)) return fits(s);
+      return fits(s) ? s.device_bytes < than.device_bytes : s.device_bytes > than.device_bytes;
+    };
+    const auto free = [&] {
+      slot = nullptr;
+      for (Slot& s : slots_) {
+        if (!s.taken && (!slot || better(s, *slot))) slot = &s;
+      }
+      return slot != nullptr;
+    };
+    returned_.wait(lock, free);
+    slot->taken = true;
+  }
+  try {
+    runtime_->Synchronize(slot->drained);
+    if (Grow(slot, device_bytes, pinned_bytes)) return slot;
+  } catch (...) {
+    Return(slot);
+    throw;
+  }
+  Return(slot);
+  return nullptr;
+}
+
+bool Device::Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes) {
+  const auto grow = [](BoundedMemory* memory, size_t most, size_t bytes, uint8_t** data, size_t* have) {
+    if (bytes <= *have) return true;
+    memory->Free(*data);
+    *data = nullptr;
+    *have = 0;
+    const size_t rounded = std::max(std::min(RoundedUp(bytes), most), bytes);
+    *data = static_cast<uint8_t*>(memory->Allocate(rounded));
+    if (*data) *have = rounded;
+    return *data != nullptr;
+  };
+  return grow(&device_memory_, slot_device_bytes(), device_bytes, &slot->device, &slot->device_bytes) &&
+         grow(&pinned_memory_, slot_pinned_bytes(), pinned_bytes, &slot->pinned, &slot->pinned_bytes);
+}
+
+void Device::Return(Slot* slot) noexcept {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    slot->taken = false;
+  }
+  returned_.notify_one();
+}
+
+Device::Nvjpeg& Device::nvjpeg() {
+  std::call_once(nvjpeg_once_, [&] {
+    try {
+      nvjpeg_.library = NvjpegLibrary::Load(NvjpegCandidates());
+    } catch (const CudaError& e) {
+      nvjpeg_.library_missing = nvjpeg_.hardware_missing = e.what();
+      return;
+    }
+    try {
+      const auto entered = runtime_->Enter();
+      nvjpeg_.hardware =
+          std::make_unique<HardwareDecoder>(nvjpeg_.library, runtime_.get(), &device_memory_, &pinned_memory_);
+    } catch (const CudaError& e) {
+      nvjpeg_.hardware_missing = e.what();
+    }
+  });
+  return nvjpeg_;
+}
+
+std::unique_ptr<HybridDecoder> Device::TakeHybrid() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!hybrids_.empty()) {
+      auto decoder = std::move(hybrids_.back());
+      hybrids_.pop_back();
+      return decoder;
+    }
+  }
+  return std::make_unique<HybridDecoder>(nvjpeg().library, runtime_.get(), &device_memory_, &pinned_memory_);
+}
+
+void Device::ReturnHybrid(std::unique_ptr<HybridDecoder> decoder) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  hybrids_.push_back(std::move(decoder));
+}
+
+std::unique_ptr<CoefficientPacker> Device::TakePacker() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (packers_.empty()) return std::make_unique<CoefficientPacker>();
+  auto packer = std::move(packers_.back());
+  packers_.pop_back();
+  return packer;
+}
+
+void Device::ReturnPacker(std::unique_ptr<CoefficientPacker> packer) {
+  packer->Trim(kKeepBytes);
+  std::lock_guard<std::mutex> lock(mutex_);
+  packers_.push_back(std::move(packer));
+}
+
+}  // namespace fastpre::cuda

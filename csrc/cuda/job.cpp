@@ -1,0 +1,116 @@
+#include "cuda/job.h"
+
+#include <algorithm>
+
+#include "core/round.h"
+#include "cpu/pipeline.h"
+#include "jpeg/decoder.h"
+#include "jpeg/needed.h"
+
+namespace fastpre::cuda {
+namespace {
+
+constexpr size_t kAlignment = 256;
+constexpr size_t kNvjpegPitch = 64;
+
+// Streams that end in a scan, or go on behind it, are the CPU's: it says what they are worth.
+bool IsComplete(Bytes bytes, const Header& header, const Frame& frame) {
+  if (!header.progressive()) return EndsWithEoi(bytes, frame);
+  return bytes.size() >= 2 && bytes[bytes.size() - 2] == 0xFF && bytes[bytes.size() - 1] == 0xD9;
+}
+
+std::vector<AxisPair> PixelAxes(const Plan& plan) { return {{&plan.columns, &plan.rows}}; }
+
+std::vector<AxisPair> PlaneAxes(const PlanarPlan& plan, int components) {
+  std::vector<AxisPair> axes;
+  for (int c = 0; c < components; ++c) axes.push_back({&plan.of(c).columns, &plan.of(c).rows});
+  return axes;
+}
+
+void Choose(const Spec& spec, const Offer& offer, Job* job) {
+  const char* reason = BaselineAllowed() ? OutOfScope(job->header) : "FASTPRE_DECODER";
+  std::string declined = reason ? reason : "";
+  try {
+    if (declined.empty()) {
+      job->frame = ParseFrame(job->bytes, job->header);
+    } else if (job->header.progressive() && !offer.exact) {
+      job->frame = GeometryOf(job->header);
+    }
+  } catch (const Declined& e) {
+    declined = e.what();
+    job->frame.reset();
+  }
+  const bool complete = job->frame && !offer.exact && IsComplete(job->bytes, job->header, *job->frame);
+  job->tiling = ChooseTiling(PixelAxes(job->plan), job->plan.vertical_first, false);
+  if (job->tiling.shared_bytes > kMostShared) {
+    job->choice.declined = "a reduction whose taps are over the device's shared memory";
+  } else {
+    job->choice =
+        AllowedRoutes(job->header, job->frame ? &*job->frame : nullptr, declined, complete, spec, job->plan, offer);
+  }
+}
+
+}  // namespace
+
+void Prepare(const Source& source, const Spec& spec, const Offer& offer, Job* job) {
+  Record* const record = job->record;
+  StageClock clock(record);
+  try {
+    job->bytes = source.bytes;
+    if (source.is_path) job->bytes = ReadFile(source.path, spec.limits.max_bytes, &job->file);
+    clock.Charge(kStageRead);
+    job->header = ParseHeader(job->bytes, spec.limits, spec.exif_orientation);
+    job->plan = ComputePlan(job->header, spec);
+    record->width = job->plan.geometry.oriented_width;
+    record->height = job->plan.geometry.oriented_height;
+    if (job->plan.geometry.out_width != job->out.width || job->plan.geometry.out_height != job->out.height) {
+      throw Error(ErrorKind::kIo, "its size changed during the call");
+    }
+    Choose(spec, offer, job);
+  } catch (const Error& e) {
+    job->failed = true;
+    record->error_kind = e.kind();
+    record->reason = e.what();
+  } catch (const std::bad_alloc&) {
+    job->failed = true;
+    record->error_kind = ErrorKind::kLimit;
+    record->reason = "out of memory";
+  }
+  clock.Charge(kStageHeader);
+}
+
+PlaneSize NvjpegPlane(const Job& job, int c) {
+  const FrameComponent& f = job.frame->component[c];
+  const int scale = job.route == Route::kHardware ? job.choice.hardware_scale : 8;
+  PlaneSize size;
+  size.width = CeilDiv(f.width * scale, 8);
+  size.height = CeilDiv(f.height * scale, 8);
+  size.pitch = RoundUp(static_cast<size_t>(size.width), kNvjpegPitch);
+  // Whole MCUs, should a decoder write those.
+  size.bytes = RoundUp(size.pitch * RoundUp(static_cast<size_t>(size.height), 16), kAlignment);
+  return size;
+}
+
+void LayOut(const Spec& spec, Job* job) {
+  job->region_bytes = job->plane_bytes = job->descriptor_bytes = 0;
+  job->pixel_bytes = RoundUp(static_cast<size_t>(job->out.channels) * job->out.height * job->out.width, kAlignment);
+  if (job->failed || job->route == Route::kPixels) return;
+  if (job->route == Route::kCoefficients) {
+    job->coefficients = LayOutCoefficients(*job->frame, job->plan.source, job->bytes.size());
+    job->region_bytes = RoundUp(job->coefficients.region_bytes, kAlignment);
+    job->plane_bytes = job->coefficients.plane_bytes;
+  } else {
+    for (int c = 0; c < job->frame->components; ++c) job->plane_bytes += NvjpegPlane(*job, c).bytes;
+  }
+  const bool reduced = job->route == Route::kHardware && job->choice.hardware_scale < 8;
+  if (reduced) {
+    job->planar = ComputePlanarPlan(job->header, spec, job->plan, job->choice.hardware_scale);
+    const std::vector<AxisPair> axes = PlaneAxes(*job->planar, job->frame->components);
+    job->tiling = ChooseTiling(axes, job->plan.vertical_first, true);
+    job->descriptor_bytes = BatchPacker::MostBytes(axes, job->tiling);
+  } else {
+    job->descriptor_bytes = BatchPacker::MostBytes(PixelAxes(job->plan), job->tiling);
+  }
+}
+
+}  // namespace fastpre::cuda

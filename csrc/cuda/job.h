@@ -1,0 +1,55 @@
+// One image on its way through the device.
+#pragma once
+
+#include <optional>
+
+#include "core/buffer.h"
+#include "core/source.h"
+#include "cpu/record.h"
+#include "cuda/coefficients.h"
+#include "cuda/pack.h"
+#include "cuda/route.h"
+#include "jpeg/frame.h"
+#include "plan/plan.h"
+#include "plan/planar.h"
+
+namespace fastpre::cuda {
+
+struct Job {
+  Record* record = nullptr;
+  OutputView out;
+  Buffer file;
+  Bytes bytes;
+  bool failed = false;  // the record says why; nothing of it is on the device
+
+  Header header;
+  Plan plan;
+  std::optional<Frame> frame;  // for nvJPEG, geometry may be all that is in it
+  Choice choice;
+  Route route = Route::kPixels;
+  std::optional<PlanarPlan> planar;
+  CoefficientLayout coefficients;
+  Tiling tiling;
+
+  // In the wave's slot. The mirrored part is the same in pinned and device memory.
+  size_t region = 0, region_bytes = 0;  // mirrored: coefficients
+  size_t pixels = 0, pixel_bytes = 0;   // mirrored: 8-bit pixels of the output, for whoever comes from the CPU
+  size_t planes = 0, plane_bytes = 0;   // device only
+  size_t descriptor_bytes = 0;
+  std::string nvjpeg_failure;
+};
+
+// Header, plan and choice; a failure goes into the record.
+void Prepare(const Source& source, const Spec& spec, const Offer& offer, Job* job);
+
+// What the route that it got needs.
+void LayOut(const Spec& spec, Job* job);
+
+// Plane c of an image that nvJPEG decodes: samples, and bytes from row to row.
+struct PlaneSize {
+  int width = 0, height = 0;
+  size_t pitch = 0, bytes = 0;
+};
+PlaneSize NvjpegPlane(const Job& job, int c);
+
+}  // namespace fastpre::cuda

@@ -1,0 +1,40 @@
+// Device and pinned memory with a hard bound, counted; nvJPEG allocates here as well.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <unordered_map>
+
+#include "cuda/runtime.h"
+
+namespace fastpre::cuda {
+
+class BoundedMemory {
+ public:
+  BoundedMemory(Runtime* runtime, Memory kind, size_t bound_bytes)
+      : runtime_(runtime),
+        kind_(kind),
+        bound_(bound_bytes) {}
+  ~BoundedMemory();
+  BoundedMemory(const BoundedMemory&) = delete;
+  BoundedMemory& operator=(const BoundedMemory&) = delete;
+
+  // Null over the bound, or if the device has no more. From any thread; the device must be current.
+  void* Allocate(size_t bytes) noexcept;
+  void Free(void* memory) noexcept;
+
+  size_t bound() const { return bound_; }
+  size_t used() const { return used_.load(); }
+  size_t peak() const { return peak_.load(); }
+
+ private:
+  Runtime* runtime_;
+  Memory kind_;
+  size_t bound_;
+  std::atomic<size_t> used_{0}, peak_{0};
+  std::mutex mutex_;
+  std::unordered_map<void*, size_t> sizes_;
+};
+
+}  // namespace fastpre::cuda

@@ -1,0 +1,98 @@
+#include "cuda/pipeline.h"
+
+#include <algorithm>
+
+#include "cpu/pool.h"
+#include "cuda/job.h"
+#include "cuda/wave.h"
+
+namespace fastpre::cuda {
+namespace {
+
+Offer OfferOf(Device& device, const Batch& batch) {
+  Offer offer;
+  offer.exact = batch.spec->exact;
+  // Nearest picks single pixels; another inverse DCT changes nothing about that, but it is exact in both fidelities.
+  if (batch.spec->filter == Filter::kNearest) offer.exact = true;
+  // Half of a slot, so that an image's coefficients and descriptors fit beside its samples.
+  offer.image_bytes = std::min(device.slot_device_bytes(), device.slot_pinned_bytes()) / 2;
+  const bool wanted = batch.decoder == "auto" || batch.decoder == "hardware" || batch.decoder == "hybrid";
+  if (!offer.exact && wanted) {
+    const Device::Nvjpeg& nvjpeg = device.nvjpeg();
+    offer.hybrid = nvjpeg.library != nullptr;
+    offer.hardware = nvjpeg.hardware != nullptr;
+  }
+  return offer;
+}
+
+void AssignRoutes(Device& device, const Batch& batch, std::vector<Job>* jobs) {
+  std::vector<Candidate> candidates;
+  std::vector<Job*> chosen;
+  for (Job& job : *jobs) {
+    if (job.failed) continue;
+    candidates.push_back({&job.choice, job.plan.cost});
+    chosen.push_back(&job);
+  }
+  const std::vector<Route> routes = Split(candidates, device.rates(), batch.decoder);
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    Job& job = *chosen[i];
+    job.route = routes[i];
+    if (job.route != Route::kHardware) continue;
+    // nvJPEG has the last word on what its engines take.
+    Device::Nvjpeg& nvjpeg = device.nvjpeg();
+    std::lock_guard<std::mutex> lock(nvjpeg.hardware_mutex);
+    if (nvjpeg.hardware->Supports(job.bytes, job.choice.hardware_scale)) continue;
+    job.choice.hardware_scale = 8;
+    if (!nvjpeg.hardware->Supports(job.bytes, 8)) job.route = Route::kCoefficients;
+  }
+}
+
+// Splits until memory suffices; what is too large for a slot of its own is decoded by the CPU.
+void RunWaves(Device& device, const Batch& batch, std::span<Job> jobs) {
+  const auto fits = [&](size_t count) {
+    return Wave::DeviceBytes(jobs.first(count)) <= device.slot_device_bytes() &&
+           Wave::PinnedBytes(jobs.first(count)) <= device.slot_pinned_bytes();
+  };
+  while (!jobs.empty()) {
+    size_t count = jobs.size();
+    while (count > 1 && !fits(count)) count = (count + 1) / 2;
+    while (true) {
+      Wave wave(&device, batch, jobs.first(count));
+      if (wave.TakeSlot()) {
+        wave.Run();
+        break;
+      }
+      if (count > 1) {
+        count = (count + 1) / 2;
+        continue;
+      }
+      if (jobs[0].route == Route::kPixels) throw CudaError("out of device or pinned memory");
+      jobs[0].route = Route::kPixels;
+      jobs[0].planar.reset();
+      jobs[0].choice.declined = "no device memory is left for its samples";
+      LayOut(*batch.spec, &jobs[0]);
+    }
+    jobs = jobs.subspan(count);
+  }
+}
+
+}  // namespace
+
+std::vector<Record> Run(Device& device, const Batch& batch) {
+  const auto entered = device.runtime().Enter();
+  const std::vector<Source>& sources = *batch.sources;
+  std::vector<Record> records(sources.size());
+  std::vector<Job> jobs(sources.size());
+  const Offer offer = OfferOf(device, batch);
+  ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
+    jobs[i].record = &records[i];
+    jobs[i].out = batch.slot(i);
+    Prepare(sources[i], *batch.spec, offer, &jobs[i]);
+  });
+  AssignRoutes(device, batch, &jobs);
+  ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) { LayOut(*batch.spec, &jobs[i]); });
+  RunWaves(device, batch, jobs);
+  return records;
+}
+
+}  // namespace fastpre::cuda

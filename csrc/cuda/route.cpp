@@ -1,0 +1,141 @@
+#include "cuda/route.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "plan/planar.h"
+
+namespace fastpre::cuda {
+namespace {
+
+// Seconds from asking the engines for one image to its samples, however small it is: a guess, not yet measured.
+constexpr double kHardwareLatency = 0.5e-3;
+// Weight of a new observation.
+constexpr double kForget = 0.2;
+// Smaller batches say more of latencies than of rates.
+constexpr double kLeastSeconds = 50e-6;
+
+// Those that nvJPEG's engines know, and whose chroma nvJPEG writes at the size that the sampling factors say.
+bool UsualSampling(const Frame& frame) {
+  if (frame.components == 1) return true;
+  const auto& c = frame.component;
+  if (frame.components != 3 || c[1].h != 1 || c[1].v != 1 || c[2].h != 1 || c[2].v != 1) return false;
+  return c[0].h <= 2 && c[0].v <= 2;
+}
+
+bool UsualColor(const Frame& frame) { return frame.color == ColorModel::kYcc || frame.color == ColorModel::kGray; }
+
+size_t SampleBytes(const Frame& frame) {
+  size_t bytes = 0;
+  for (int i = 0; i < frame.components; ++i) {
+    bytes += static_cast<size_t>(frame.mcus_x) * frame.component[i].h * 8 * frame.mcus_y * frame.component[i].v * 8;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+const char* RouteName(Route route) {
+  switch (route) {
+    case Route::kHardware: return "hardware";
+    case Route::kHybrid: return "hybrid";
+    case Route::kCoefficients: return "coefficients";
+    case Route::kPixels: return "pixels";
+  }
+  return "";
+}
+
+Choice AllowedRoutes(const Header& header, const Frame* frame, const std::string& declined, bool complete,
+                     const Spec& spec, const Plan& plan, const Offer& offer) {
+  Choice choice;
+  const auto allow = [&](Route r) { choice.may[static_cast<int>(r)] = true; };
+  choice.declined = declined;
+  if (!frame) return choice;
+  if (SampleBytes(*frame) > offer.image_bytes) {
+    choice.declined = "its samples are over the device memory that one image may take";
+    return choice;
+  }
+  if (declined.empty()) allow(Route::kCoefficients);
+  if (offer.exact || !complete || (!declined.empty() && !header.progressive())) return choice;
+  const bool sides =
+      std::min(frame->width, frame->height) >= kLeastSide && std::max(frame->width, frame->height) <= kMostSide;
+  if (!sides || !UsualSampling(*frame) || !UsualColor(*frame)) return choice;
+  if (offer.hybrid) allow(Route::kHybrid);
+  if (offer.hardware && declined.empty() && header.sof == 0xC0 && frame->scans.size() == 1) {
+    allow(Route::kHardware);
+    const int least = LumaScale(header, spec, plan);
+    choice.hardware_scale = least <= 1 ? 1 : least <= 2 ? 2 : least <= 4 ? 4 : 8;
+  }
+  return choice;
+}
+
+// An H100's engines and 16 cores decode some ten thousand photographs a second each, of a million cost units.
+Rates::Rates() {
+  rate_[static_cast<int>(Route::kHardware)] = 60e-6 / 1e6;
+  rate_[static_cast<int>(Route::kHybrid)] = 120e-6 / 1e6;
+  rate_[static_cast<int>(Route::kCoefficients)] = 60e-6 / 1e6;
+  rate_[static_cast<int>(Route::kPixels)] = 80e-6 / 1e6;
+}
+
+void Rates::Observe(Route route, double cost, double seconds) {
+  if (cost <= 0 || seconds < kLeastSeconds) return;
+  const int r = static_cast<int>(route);
+  std::lock_guard<std::mutex> lock(mutex_);
+  const double rate = seconds / cost;
+  rate_[r] = seen_[r]++ == 0 ? rate : rate_[r] + kForget * (rate - rate_[r]);
+}
+
+double Rates::seconds_per_cost(Route route) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return rate_[static_cast<int>(route)];
+}
+
+int64_t Rates::observations(Route route) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return seen_[static_cast<int>(route)];
+}
+
+std::vector<Route> Split(const std::vector<Candidate>& images, const Rates& rates, const std::string& forced) {
+  constexpr std::array kAll = {Route::kHardware, Route::kHybrid, Route::kCoefficients, Route::kPixels};
+  std::vector<Route> routes(images.size(), Route::kPixels);
+  if (forced != "auto") {
+    for (size_t i = 0; i < images.size(); ++i) {
+      for (const Route r : kAll) {
+        if (forced == RouteName(r) && images[i].choice->allows(r)) routes[i] = r;
+      }
+      if (forced != RouteName(routes[i]) && images[i].choice->allows(Route::kCoefficients)) {
+        routes[i] = Route::kCoefficients;
+      }
+    }
+    return routes;
+  }
+  std::vector<size_t> order(images.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return images[a].cost > images[b].cost; });
+  double engines = kHardwareLatency, cores = 0;  // seconds until each is done with what it has
+  for (const size_t i : order) {
+    const Choice& choice = *images[i].choice;
+    // Of the routes that take the CPU's cores, the fastest; ours until nvJPEG's was measured to be faster.
+    Route on_cores = Route::kPixels;
+    for (const Route r : {Route::kCoefficients, Route::kHybrid}) {
+      if (!choice.allows(r)) continue;
+      if (on_cores == Route::kPixels ||
+          (rates.observations(r) > 0 && rates.seconds_per_cost(r) < rates.seconds_per_cost(on_cores))) {
+        on_cores = r;
+      }
+    }
+    const double engine_time = images[i].cost * rates.seconds_per_cost(Route::kHardware);
+    const double core_time = images[i].cost * rates.seconds_per_cost(on_cores);
+    if (choice.allows(Route::kHardware) && engines + engine_time < cores + core_time) {
+      routes[i] = Route::kHardware;
+      engines += engine_time;
+    } else {
+      routes[i] = on_cores;
+      cores += core_time;
+    }
+  }
+  return routes;
+}
+
+}  // namespace fastpre::cuda

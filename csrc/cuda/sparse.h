@@ -1,0 +1,20 @@
+// Quantized coefficients on their way to the device: a block is its DC coefficient and an entry for each other one that
+// is not zero. A photograph's take about 2.3 times its compressed bytes, an eighth of the dense ones.
+//
+//   words[offset]: DC; then `count` entries
+//   narrow entry: 6 bits of natural position, 10 bits of value        -512..511
+//   wide entry:   two words, position and value; all of a block's entries are of one kind
+//
+// Entries have one size within a block, so eight threads read them side by side.
+#pragma once
+
+#include <cstdint>
+
+namespace fastpre::cuda {
+
+inline constexpr uint8_t kWideEntries = 0x80;  // of a block's count
+inline constexpr uint8_t kEntryCount = 0x7F;
+inline constexpr int kEntryValueBits = 10;
+inline constexpr int kNarrowMost = (1 << (kEntryValueBits - 1)) - 1;  // 511; the least is one further
+
+}  // namespace fastpre::cuda

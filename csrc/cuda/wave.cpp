@@ -1,0 +1,405 @@
+#include "cuda/wave.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "core/round.h"
+#include "cuda/canary.h"
+#include "jpeg/decoder.h"
+#include "jpeg/needed.h"
+
+namespace fastpre::cuda {
+namespace {
+
+constexpr size_t kAlignment = 256;
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+bool ByNvjpeg(const Job& job) { return !job.failed && (job.route == Route::kHardware || job.route == Route::kHybrid); }
+
+size_t DescriptorBytes(std::span<const Job> jobs) {
+  size_t bytes = 0;
+  for (const Job& job : jobs) {
+    // An image that ends up as pixels has the identity's taps: those of one output row and column.
+    const size_t identity = (size_t{2} * sizeof(Span) + sizeof(int32_t)) * (job.out.width + job.out.height);
+    bytes += std::max(job.descriptor_bytes, identity + BatchPacker::BatchBytes(1));
+  }
+  return RoundUp(bytes + BatchPacker::BatchBytes(1), kAlignment);
+}
+
+size_t CanaryBytes(std::span<const Job> jobs) {
+  const auto count = static_cast<size_t>(std::count_if(jobs.begin(), jobs.end(), ByNvjpeg));
+  return RoundUp(count * 4 * sizeof(CanaryTask), kAlignment) + RoundUp(count * sizeof(uint32_t), kAlignment);
+}
+
+size_t MirroredBytes(std::span<const Job> jobs) {
+  size_t bytes = DescriptorBytes(jobs) + CanaryBytes(jobs);
+  for (const Job& job : jobs) bytes += job.region_bytes + job.pixel_bytes;
+  return bytes;
+}
+
+std::atomic<uint32_t> canary_seed{1};
+
+}  // namespace
+
+size_t Wave::PinnedBytes(std::span<const Job> jobs) { return MirroredBytes(jobs); }
+
+size_t Wave::DeviceBytes(std::span<const Job> jobs) {
+  size_t bytes = MirroredBytes(jobs);
+  for (const Job& job : jobs) bytes += job.plane_bytes;
+  return bytes;
+}
+
+Wave::Wave(Device* device, const Batch& batch, std::span<Job> jobs) : device_(*device), batch_(batch), jobs_(jobs) {
+  pixel_spec_ = *batch.spec;
+  pixel_spec_.dtype = DType::kU8;
+  pixel_spec_.normalize = false;
+  if (pixel_spec_.color == Color::kBGR) pixel_spec_.color = Color::kRGB;  // the kernel puts them in order
+  pixel_affine_ = ComputeAffine(pixel_spec_);
+  const int width = jobs[0].out.width, height = jobs[0].out.height;
+  identity_.geometry = {width, height, width, height, width, height, 0, 0, width, height, 0, 0};
+  identity_.columns = ComputeTaps(Filter::kBox, width, width, 0, width);
+  identity_.rows = ComputeTaps(Filter::kBox, height, height, 0, height);
+  identity_tiling_ = ChooseTiling({{&identity_.columns, &identity_.rows}}, false, false);
+}
+
+Wave::~Wave() {
+  if (!slot_) return;
+  if (!launched_) {
+    // After a failure: nobody may still be at work in what the next call gets.
+    try {
+      for (const Stream s : {slot_->copies, slot_->engines, slot_->decoders, batch_.stream}) {
+        device_.runtime().SynchronizeStream(s);
+      }
+    } catch (const CudaError&) {
+      // The context is broken, and every later call will say so.
+    }
+  }
+  device_.Return(slot_);
+}
+
+bool Wave::TakeSlot() {
+  slot_ = device_.Take(DeviceBytes(jobs_), PinnedBytes(jobs_));
+  return slot_ != nullptr;
+}
+
+void Wave::Run() {
+  Place();
+  MarkPlanes();
+  std::vector<Turn> turns;
+  double engines = 0;
+  for (Job& job : jobs_) {
+    if (job.failed) continue;
+    if (job.route == Route::kHardware) {
+      engines += job.plan.cost;
+    } else {
+      turns.push_back({&job, job.plan.cost});
+    }
+  }
+  // The thread that waits for the engines hardly runs, so it is one more.
+  if (engines > 0) turns.push_back({nullptr, INFINITY});
+  Decode(std::move(turns));
+  FindUnwritten();
+  Retry();
+  Launch();
+}
+
+void Wave::Place() {
+  size_t at = 0;
+  const auto take = [&](size_t bytes) {
+    const size_t here = at;
+    at += RoundUp(bytes, kAlignment);
+    return here;
+  };
+  for (Job& job : jobs_) {
+    job.region = take(job.region_bytes);
+    job.pixels = take(job.pixel_bytes);
+    if (ByNvjpeg(job)) nvjpeg_.push_back(&job);
+  }
+  descriptor_bytes_ = DescriptorBytes(jobs_);
+  descriptors_ = take(descriptor_bytes_);
+  canaries_ = take(nvjpeg_.size() * 4 * sizeof(CanaryTask));
+  flags_ = take(nvjpeg_.size() * sizeof(uint32_t));
+  mirrored_ = at;
+  for (Job& job : jobs_) job.planes = take(job.plane_bytes);
+}
+
+NvjpegJob Wave::NvjpegJobOf(Job* job) {
+  struct NvjpegJob n;
+  n.bytes = job->bytes;
+  n.components = job->frame->components;
+  uint8_t* at = slot_->device + job->planes;
+  for (int c = 0; c < n.components; ++c) {
+    const PlaneSize size = NvjpegPlane(*job, c);
+    n.plane[c] = at;
+    n.pitch[c] = size.pitch;
+    at += size.bytes;
+  }
+  return n;
+}
+
+void Wave::MarkPlanes() {
+  if (nvjpeg_.empty()) return;
+  auto* const tasks = reinterpret_cast<CanaryTask*>(slot_->pinned + canaries_);
+  int count = 0;
+  for (size_t i = 0; i < nvjpeg_.size(); ++i) {
+    const struct NvjpegJob n = NvjpegJobOf(nvjpeg_[i]);
+    for (int c = 0; c < n.components; ++c) {
+      const PlaneSize size = NvjpegPlane(*nvjpeg_[i], c);
+      if (size.width < kLeastWidth) continue;
+      tasks[count++] = {n.plane[c], static_cast<int32_t>(n.pitch[c]), size.width, size.height,
+                        static_cast<uint32_t>(i)};
+    }
+  }
+  std::memset(slot_->pinned + flags_, 0, nvjpeg_.size() * sizeof(uint32_t));
+  Runtime& runtime = device_.runtime();
+  runtime.CopyToDevice(slot_->device + canaries_, slot_->pinned + canaries_, mirrored_ - canaries_, slot_->decoders);
+  canary_.tasks = reinterpret_cast<CanaryTask*>(slot_->device + canaries_);
+  canary_.count = count;
+  canary_.seed = canary_seed.fetch_add(1);
+  runtime.Launch(canary_, slot_->decoders);
+  // Not left to the order of a stream, which the engines do not keep.
+  runtime.SynchronizeStream(slot_->decoders);
+}
+
+void Wave::Decode(std::vector<Turn> turns) {
+  if (turns.empty()) return;
+  std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) { return a.cost > b.cost; });
+  const bool engines = turns[0].job == nullptr;
+  const int cpu_images = static_cast<int>(turns.size()) - engines;
+  const int threads = batch_.threads + engines;
+  ParallelOrThrow(turns.size(), threads, [&](size_t i, Worker& worker) {
+    const auto entered = device_.runtime().Enter();
+    if (!turns[i].job) return DecodeOnEngines();
+    PoolCrew crew(batch_.threads / cpu_images - 1, batch_.threads);
+    const Clock::time_point start = Clock::now();
+    DecodeOne(turns[i].job, worker, &crew);
+    const double seconds = SecondsSince(start);
+    std::lock_guard<std::mutex> lock(mutex_);
+    const int route = static_cast<int>(turns[i].job->route);
+    seconds_[route] += seconds;
+    cost_[route] += turns[i].cost;
+  });
+  const int sharing = std::max(1, std::min(batch_.threads, cpu_images));
+  for (const Route r : {Route::kHybrid, Route::kCoefficients, Route::kPixels}) {
+    device_.rates().Observe(r, cost_[static_cast<int>(r)], seconds_[static_cast<int>(r)] / sharing);
+    seconds_[static_cast<int>(r)] = cost_[static_cast<int>(r)] = 0;
+  }
+}
+
+// One batch for each scale: nvJPEG has one for a whole call.
+void Wave::DecodeOnEngines() {
+  Device::Nvjpeg& nvjpeg = device_.nvjpeg();
+  const Clock::time_point start = Clock::now();
+  double cost = 0;
+  for (const int scale : {8, 4, 2, 1}) {
+    std::vector<struct NvjpegJob> list;
+    std::vector<Job*> jobs;
+    for (Job* job : nvjpeg_) {
+      if (job->route != Route::kHardware || job->choice.hardware_scale != scale) continue;
+      list.push_back(NvjpegJobOf(job));
+      jobs.push_back(job);
+      cost += job->plan.cost;
+    }
+    if (jobs.empty()) continue;
+    std::vector<struct NvjpegJob*> pointers;
+    for (struct NvjpegJob& n : list) pointers.push_back(&n);
+    // Until the engines are done: the next batch of another call would write while this one is on its way.
+    std::lock_guard<std::mutex> lock(nvjpeg.hardware_mutex);
+    nvjpeg.hardware->Decode(pointers, scale, slot_->engines);
+    device_.runtime().SynchronizeStream(slot_->engines);
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      jobs[i]->record->decoder = "nvjpeg-hardware";
+      jobs[i]->nvjpeg_failure = list[i].failure;
+    }
+  }
+  const double seconds = SecondsSince(start);
+  for (Job* job : nvjpeg_) {
+    if (job->route == Route::kHardware) job->record->stages_us[kStageDecode] += static_cast<float>(seconds * 1e6);
+  }
+  device_.rates().Observe(Route::kHardware, cost, seconds);
+}
+
+void Wave::DecodeOne(Job* job, Worker& worker, Crew* crew) {
+  if (job->route == Route::kHybrid) return DecodeHybrid(job);
+  if (job->route == Route::kCoefficients && DecodeCoefficients(job, crew)) return;
+  job->route = Route::kPixels;
+  DecodePixels(job, worker, crew);
+}
+
+bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
+  StageClock clock(job->record);
+  std::unique_ptr<CoefficientPacker> packer = device_.TakePacker();
+  bool done = true;
+  size_t used = 0;
+  try {
+    used = packer->Pack(job->bytes, *job->frame, job->plan.source, job->coefficients, batch_.spec->exact,
+                        JpegKernelsFor(ActiveKernels().target), crew, slot_->pinned + job->region);
+  } catch (const Declined& declined) {
+    job->choice.declined = declined.what();
+    done = false;
+  }
+  device_.ReturnPacker(std::move(packer));
+  if (done) {
+    device_.runtime().CopyToDevice(slot_->device + job->region, slot_->pinned + job->region, used, slot_->copies);
+    job->record->decoder = "fastpre";
+  }
+  clock.Charge(kStageDecode);
+  return done;
+}
+
+void Wave::DecodeHybrid(Job* job) {
+  StageClock clock(job->record);
+  struct NvjpegJob n = NvjpegJobOf(job);
+  std::unique_ptr<HybridDecoder> decoder = device_.TakeHybrid();
+  decoder->Decode(&n, nullptr, slot_->decoders);
+  device_.ReturnHybrid(std::move(decoder));
+  job->record->decoder = "nvjpeg-cuda";
+  job->nvjpeg_failure = n.failure;
+  clock.Charge(kStageDecode);
+}
+
+// The whole job on the CPU, up to the pixels that are to be normalized.
+void Wave::DecodePixels(Job* job, Worker& worker, Crew* crew) {
+  OutputView view = job->out;
+  view.data = slot_->pinned + job->pixels;
+  view.dtype = DType::kU8;
+  view.stride_x = 1;
+  view.stride_y = view.width;
+  view.stride_c = static_cast<ptrdiff_t>(view.width) * view.height;
+  Record record;
+  worker.Run(job->bytes, pixel_spec_, pixel_affine_, view, &record, crew);
+  for (int s = 0; s < kStageCount; ++s) record.stages_us[s] += job->record->stages_us[s];
+  record.retried = job->record->retried;
+  if (record.declined.empty()) record.declined = job->choice.declined;
+  *job->record = std::move(record);
+  job->failed = !job->record->ok;
+  if (job->failed) return;
+  device_.runtime().CopyToDevice(slot_->device + job->pixels, slot_->pinned + job->pixels, job->pixel_bytes,
+                                 slot_->copies);
+}
+
+// nvJPEG's word for an image is not taken: what it did not write goes to the CPU.
+void Wave::FindUnwritten() {
+  if (nvjpeg_.empty()) return;
+  Runtime& runtime = device_.runtime();
+  runtime.SynchronizeStream(slot_->engines);
+  canary_.unwritten = reinterpret_cast<uint32_t*>(slot_->device + flags_);
+  runtime.Launch(canary_, slot_->decoders);
+  runtime.CopyToHost(slot_->pinned + flags_, slot_->device + flags_, nvjpeg_.size() * sizeof(uint32_t),
+                     slot_->decoders);
+  runtime.SynchronizeStream(slot_->decoders);
+  const auto* const flags = reinterpret_cast<const uint32_t*>(slot_->pinned + flags_);
+  for (size_t i = 0; i < nvjpeg_.size(); ++i) {
+    if (nvjpeg_[i]->nvjpeg_failure.empty() && flags[i] != 0) {
+      nvjpeg_[i]->nvjpeg_failure = "nvJPEG reported success and left samples unwritten";
+    }
+  }
+}
+
+void Wave::Retry() {
+  std::vector<Turn> turns;
+  for (Job* job : nvjpeg_) {
+    if (job->nvjpeg_failure.empty()) continue;
+    job->record->retried = job->nvjpeg_failure;
+    job->route = Route::kPixels;
+    turns.push_back({job, job->plan.cost});
+  }
+  Decode(std::move(turns));
+}
+
+void Wave::Launch() {
+  Runtime& runtime = device_.runtime();
+  BatchPacker packer(slot_->pinned + descriptors_, slot_->device + descriptors_, descriptor_bytes_);
+  for (Job& job : jobs_) {
+    if (job.failed) {
+      packer.Fill(job.out, batch_.fill);
+    } else {
+      AddToLaunch(job, &packer);
+      job.record->ok = true;
+    }
+  }
+  const IdctLaunch idct = packer.FinishIdct();
+  const ResampleLaunch resample = packer.FinishResample(*batch_.spec, *batch_.affine);
+  runtime.CopyToDevice(slot_->device + descriptors_, slot_->pinned + descriptors_, packer.used(), slot_->copies);
+  runtime.Record(slot_->uploaded, slot_->copies);
+  runtime.Wait(batch_.stream, slot_->uploaded);
+  runtime.Launch(idct, batch_.stream);
+  runtime.Launch(resample, batch_.stream);
+  runtime.Record(slot_->drained, batch_.stream);
+  launched_ = true;
+}
+
+void Wave::AddToLaunch(const Job& job, BatchPacker* packer) {
+  DeviceImage image;
+  image.out = job.out;
+  image.luma = batch_.spec->color == Color::kL;
+  if (job.route == Route::kPixels) {
+    image.plan = &identity_;
+    image.components = job.out.channels;
+    image.color = image.components == 1 ? ColorModel::kGray : ColorModel::kRgb;
+    const size_t plane = static_cast<size_t>(job.out.width) * job.out.height;
+    for (int c = 0; c < image.components; ++c) {
+      image.plane[c] = {slot_->device + job.pixels + c * plane,
+                        job.out.width,
+                        0,
+                        0,
+                        job.out.width,
+                        job.out.height,
+                        Upsampling::kNone,
+                        1,
+                        1};
+    }
+    return packer->Add(image, identity_tiling_);
+  }
+  job.record->target = "CUDA";
+  const Frame& frame = *job.frame;
+  image.plan = &job.plan;
+  image.planar = job.planar ? &*job.planar : nullptr;
+  image.components = frame.components;
+  image.color = frame.color;
+  const uint8_t* at = slot_->device + job.planes;
+  for (int c = 0; c < frame.components; ++c) {
+    const FrameComponent& f = frame.component[c];
+    DevicePlane& p = image.plane[c];
+    const int h = frame.hmax / f.h, v = frame.vmax / f.v;
+    p.upsampling = ChooseUpsampling(f.width, h, v);
+    p.h = static_cast<uint8_t>(h);
+    p.v = static_cast<uint8_t>(v);
+    if (job.route != Route::kCoefficients) {
+      const PlaneSize size = NvjpegPlane(job, c);
+      p.data = at;
+      p.pitch = static_cast<int32_t>(size.pitch);
+      p.x1 = size.width;
+      p.y1 = size.height;
+      at += size.bytes;
+      continue;
+    }
+    const CoefficientLayout::Component& l = job.coefficients.component[c];
+    uint8_t* const samples = slot_->device + job.planes + l.plane;
+    p.data = samples;
+    p.pitch = l.pitch;
+    p.x0 = l.column * 8;
+    p.y0 = l.row * 8;
+    p.x1 = std::min((l.column + l.blocks_x) * 8, f.width);
+    p.y1 = std::min((l.row + l.blocks_y) * 8, f.height);
+    const uint8_t* const region = slot_->device + job.region;
+    IdctTask task{};
+    task.offset = reinterpret_cast<const uint32_t*>(region + l.offsets);
+    task.count = region + l.counts;
+    task.words = reinterpret_cast<const uint16_t*>(region + job.coefficients.words);
+    task.quant = packer->Put(f.quant.data(), f.quant.size());
+    task.out = samples;
+    task.pitch = l.pitch;
+    task.blocks_x = l.blocks_x;
+    task.blocks = l.blocks_x * l.blocks_y;
+    packer->AddIdct(task);
+  }
+  packer->Add(image, job.tiling);
+}
+
+}  // namespace fastpre::cuda
