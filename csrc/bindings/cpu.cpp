@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "bindings/batch.h"
 #include "bindings/errors.h"
 #include "bindings/register.h"
 #include "bindings/sources.h"
@@ -54,7 +55,7 @@ std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, ui
   const Sources sources(images);
   const std::vector<Source>& list = sources.list();
   std::vector<Record> records(list.size());
-  const size_t element = ElementSize(spec.spec.dtype);
+  const BatchSlots slots{data, spec.spec, size, strides};
   {
     // Safe: the buffers are held by `sources`, the output by the caller's frame, and nothing below
     // touches a Python object.
@@ -62,16 +63,7 @@ std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, ui
     const std::vector<size_t> order = Schedule(list, spec.spec, threads);
     ParallelFor(list.size(), threads, [&](size_t turn, Worker& worker) {
       const size_t i = order[turn];
-      OutputView out;
-      out.data =
-          reinterpret_cast<void*>(data + static_cast<ptrdiff_t>(i) * strides[0] * static_cast<ptrdiff_t>(element));
-      out.dtype = spec.spec.dtype;
-      out.channels = spec.spec.channels();
-      out.height = size.first;
-      out.width = size.second;
-      out.stride_c = strides[1];
-      out.stride_y = strides[2];
-      out.stride_x = strides[3];
+      const OutputView out = slots(i);
       Record* record = &records[i];
       // Threads that have no image of their own help with the large ones.
       PoolCrew crew(threads / static_cast<int>(list.size()) - 1, threads);
@@ -164,6 +156,7 @@ void register_cpu(py::module_& m) {
       .def_readonly("height", &Record::height)
       .def_property_readonly("decoder", [](const Record& r) { return std::string(r.decoder); })
       .def_readonly("declined", &Record::declined)
+      .def_readonly("retried", &Record::retried)
       .def_property_readonly("target", [](const Record& r) { return std::string(r.target); })
       .def_readonly("peak_bytes", &Record::peak_bytes)
       .def_property_readonly("stages_us", [](const Record& r) {

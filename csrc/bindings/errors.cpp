@@ -4,6 +4,7 @@
 
 #include "bindings/errors.h"
 #include "bindings/register.h"
+#include "cuda/runtime.h"
 
 namespace py = pybind11;
 
@@ -27,6 +28,8 @@ void register_errors(py::module_&) {
     } catch (const Error& e) {
       py::object type = py::module_::import("fastpre.errors").attr(ErrorName(e.kind()));
       py::set_error(type, e.what());
+    } catch (const cuda::CudaError& e) {
+      py::set_error(py::module_::import("fastpre.errors").attr("CudaError"), e.what());
     }
   });
 }

@@ -99,6 +99,9 @@ Device::Device(std::unique_ptr<Runtime> runtime, MemoryBounds bounds)
 }
 
 Device::~Device() {
+  // nvJPEG remembers streams: it goes before they do.
+  hybrids_.clear();
+  nvjpeg_.hardware.reset();
   for (Slot& slot : slots_) {
     try {
       runtime_->Synchronize(slot.drained);

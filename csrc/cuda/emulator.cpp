@@ -56,25 +56,25 @@ class Emulator final : public Runtime {
 
   Stream CreateStream() override {
     std::lock_guard<std::recursive_mutex> lock(mutex_);
-    return &streams_.emplace_back();
+    return reinterpret_cast<Stream>(&streams_.emplace_back());
   }
   // What was asked for is still done, and events may still be waited for.
   void DestroyStream(Stream stream) noexcept override { SynchronizeStream(stream); }
-  Event CreateEvent() override { return new HostEvent; }
-  void DestroyEvent(Event event) noexcept override { delete static_cast<HostEvent*>(event); }
+  Event CreateEvent() override { return reinterpret_cast<Event>(new HostEvent); }
+  void DestroyEvent(Event event) noexcept override { delete Of(event); }
 
   void Record(Event event, Stream stream) override {
     std::lock_guard<std::recursive_mutex> lock(mutex_);
     HostStream* const s = Of(stream);
-    *static_cast<HostEvent*>(event) = {s, s->asked};
+    *Of(event) = {s, s->asked};
   }
   void Wait(Stream stream, Event event) override {
     std::lock_guard<std::recursive_mutex> lock(mutex_);
-    Ask(stream, [this, e = *static_cast<HostEvent*>(event)] { RunUntil(e); });
+    Ask(stream, [this, e = *Of(event)] { RunUntil(e); });
   }
   void Synchronize(Event event) override {
     std::lock_guard<std::recursive_mutex> lock(mutex_);
-    RunUntil(*static_cast<HostEvent*>(event));
+    RunUntil(*Of(event));
   }
   void SynchronizeStream(Stream stream) override {
     std::lock_guard<std::recursive_mutex> lock(mutex_);
@@ -108,7 +108,8 @@ class Emulator final : public Runtime {
   void PopRange() noexcept override {}
 
  private:
-  HostStream* Of(Stream stream) { return stream ? static_cast<HostStream*>(stream) : &default_; }
+  HostStream* Of(Stream stream) { return stream ? reinterpret_cast<HostStream*>(stream) : &default_; }
+  static HostEvent* Of(Event event) { return reinterpret_cast<HostEvent*>(event); }
 
   void Ask(Stream stream, std::function<void()> work) {
     std::lock_guard<std::recursive_mutex> lock(mutex_);

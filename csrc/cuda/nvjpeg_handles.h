@@ -96,7 +96,7 @@ class NvjpegMemory {
     try {
       NvjpegMemory& self = *static_cast<NvjpegMemory*>(context);
       const auto entered = self.runtime_->Enter();
-      if (self.wait_) self.runtime_->SynchronizeStream(stream);
+      if (self.wait_) self.runtime_->SynchronizeStream(static_cast<Stream>(stream));
       self.memory_->Free(memory);
       return 0;
     } catch (...) {

@@ -19,8 +19,11 @@ struct ResampleLaunch;
 struct IdctLaunch;
 struct CanaryLaunch;
 
-using Stream = void*;  // a cudaStream_t; null is the legacy default stream
-using Event = void*;
+// Types of their own, so that one is not taken for the other.
+struct StreamObject;
+struct EventObject;
+using Stream = StreamObject*;  // a cudaStream_t; null is the legacy default stream
+using Event = EventObject*;    // a cudaEvent_t
 
 enum class Memory : uint8_t { kDevice, kPinned };
 

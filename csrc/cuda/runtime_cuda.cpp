@@ -20,8 +20,8 @@ void Check(cudaError_t status, const char* what) {
   throw CudaError(std::string(what) + ": " + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")");
 }
 
-cudaStream_t Of(Stream stream) { return static_cast<cudaStream_t>(stream); }
-cudaEvent_t OfEvent(Event event) { return static_cast<cudaEvent_t>(event); }
+cudaStream_t Of(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
+cudaEvent_t OfEvent(Event event) { return reinterpret_cast<cudaEvent_t>(event); }
 
 class EnteredDevice final : public Runtime::Entered {
  public:
@@ -92,14 +92,14 @@ class CudaRuntime final : public Runtime {
   Stream CreateStream() override {
     cudaStream_t stream;
     Check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    return stream;
+    return reinterpret_cast<Stream>(stream);
   }
   void DestroyStream(Stream stream) noexcept override { (void)cudaStreamDestroy(Of(stream)); }
   Event CreateEvent() override {
     cudaEvent_t event;
     // Waiting threads sleep: cores are for decoding.
     Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreateWithFlags");
-    return event;
+    return reinterpret_cast<Event>(event);
   }
   void DestroyEvent(Event event) noexcept override { (void)cudaEventDestroy(OfEvent(event)); }
   void Record(Event event, Stream stream) override {

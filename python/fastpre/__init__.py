@@ -13,6 +13,7 @@ from ._core import __version__
 from .errors import (
     BackendUnavailable,
     CorruptImage,
+    CudaError,
     ImageError,
     ImageReadError,
     InternalError,
@@ -27,6 +28,7 @@ from .spec import Spec
 __all__ = [
     "BackendUnavailable",
     "CorruptImage",
+    "CudaError",
     "ImageError",
     "ImageReadError",
     "ImageResult",

@@ -28,20 +28,6 @@ class Output:
     strides: tuple[int, int, int, int]
 
 
-def check_device(device: Any) -> None:
-    """Accepts the CPU; says what is missing for CUDA.
-
-    Raises:
-        BackendUnavailable: a CUDA device.
-        ValueError: any other device.
-    """
-    kind = str(device).partition(":")[0]
-    if kind == "cuda":
-        raise BackendUnavailable(f"device={str(device)!r}: {_core.build_info()['cuda_missing']}")
-    if kind != "cpu":
-        raise ValueError(f"device must be 'cpu' or 'cuda', got {str(device)!r}")
-
-
 def dense_strides(shape: Shape, memory_format: str) -> tuple[int, int, int, int]:
     """Element strides of a new (N, C, H, W) block."""
     _, c, h, w = shape
@@ -62,33 +48,37 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
     bytes_ = math.prod(shape) * spec.dtype.itemsize
     if bytes_ >= RECYCLED_BYTES and not pin_memory:
         strides = dense_strides(shape, spec.memory_format_name)
-        return _of_tensor(torch.from_dlpack(_core.HostTensor(shape=shape, strides=strides, dtype=spec.dtype_name)))
+        return of_tensor(torch.from_dlpack(_core.HostTensor(shape=shape, strides=strides, dtype=spec.dtype_name)))
     # The device is named because torch.set_default_device would otherwise choose it.
     tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu")
-    return _of_tensor(tensor)
+    return of_tensor(tensor)
 
 
-def _of_tensor(tensor: Any) -> Output:
+def of_tensor(tensor: Any) -> Output:
+    """A torch tensor's memory."""
     return Output(tensor, tensor.data_ptr(), tuple(tensor.stride()))
 
 
-def adopt(out: Any, shape: Shape, spec: Spec) -> Output:
+def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
     """The caller's tensor or NumPy array, after checking that it can be written.
+
+    Args:
+        out: on `device`; where that is "cuda", on any CUDA device.
 
     Raises:
         TypeError: neither a tensor nor an array.
         ValueError: wrong shape, dtype or device, read-only, or its elements overlap.
     """
     if _torch.is_tensor(out):
-        if out.device.type != "cpu":
-            raise ValueError(f"out is on {out.device}, but device='cpu'")
+        if device not in (str(out.device), out.device.type):
+            raise ValueError(f"out is on {out.device}, but device={device!r}")
         if out.layout is not _torch.require().strided:
             raise ValueError(f"out must be a strided tensor, got {out.layout}")
         if out.is_neg():
             raise ValueError("out is a lazily negated view; use out.resolve_neg()")
         if out.requires_grad:
             raise ValueError("out must not require grad")
-        dtype, result = _torch.name_of(out.dtype), _of_tensor(out)
+        dtype, result = _torch.name_of(out.dtype), of_tensor(out)
     elif isinstance(out, np.ndarray):
         if not out.flags.writeable:
             raise ValueError("out is read-only")

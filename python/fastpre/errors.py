@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "BackendUnavailable",
     "CorruptImage",
+    "CudaError",
     "ImageError",
     "ImageReadError",
     "InternalError",
@@ -57,6 +58,10 @@ class ImageReadError(ImageError):
 
 class BackendUnavailable(RuntimeError):
     """The device asked for cannot be used here; the message says what is missing."""
+
+
+class CudaError(RuntimeError):
+    """A call into CUDA or nvJPEG failed for a reason that is no image's: memory, the driver, a broken context."""
 
 
 class InternalError(RuntimeError):

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-from . import _core, _output, _sources, _torch, errors
+from . import _core, _devices, _output, _sources, _torch, errors
 from .result import ImageResult, Result
 from .spec import OnError, Spec
 
@@ -59,10 +59,15 @@ class Preprocessor:
 
     Args:
         spec: what to do.
-        device: "cpu"; "cuda" raises `BackendUnavailable` in this build.
+        device: "cpu", "cuda" (torch's current device at each call), "cuda:1", or a torch.device. On CUDA a call
+            returns once everything is decoded; the tensor is complete when the current stream gets there, as with any
+            torch operation. "emulated" runs the CUDA backend's kernels on the host, for tests.
         num_threads: threads for one call, the caller's included. None: the CPUs that this process
             may use (affinity and cgroup quota), or 1 inside a DataLoader worker.
-        pin_memory: put results into page-locked memory; needs CUDA.
+        pin_memory: put results into page-locked memory; needs CUDA, and device="cpu".
+
+    Raises:
+        BackendUnavailable: a CUDA device that cannot be used here; the message says why.
     """
 
     def __init__(
@@ -77,11 +82,13 @@ class Preprocessor:
             spec = Spec()
         if not isinstance(spec, Spec):
             raise TypeError(f"spec must be a fastpre.Spec, got {type(spec).__name__}")
-        _output.check_device(device)
+        self._device = _devices.resolve(device)
+        if pin_memory and self._device.name != "cpu":
+            raise ValueError(f"pin_memory=True is for results on the CPU, but device={self._device.name!r}")
         if num_threads is not None:
             _threads(num_threads)
         self.spec = spec
-        self.device = "cpu"
+        self.device = self._device.name
         self.num_threads = num_threads
         self.pin_memory = pin_memory
 
@@ -100,8 +107,8 @@ class Preprocessor:
         Args:
             images: bytes-like objects, 1-D uint8 arrays or tensors, or paths; used without a copy
                 where they are contiguous. They must not change during the call.
-            out: where to write: an (N, C, H, W) torch tensor or NumPy array of the spec's dtype,
-                any strides without overlap. Given back as `Result.tensor`.
+            out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
+                on the device, any strides without overlap. Given back as `Result.tensor`.
             on_error: what to do with an image that cannot be decoded, once the rest of the batch is
                 done: "raise" its `ImageError` (the first one's), "fill" its slot with `fill`, or
                 "skip" its slot (later images move up; with `out`, a view of its first rows).
@@ -113,13 +120,16 @@ class Preprocessor:
         Raises:
             ImageError: with on_error="raise"; `.index` and `.reason` say which image and why.
             TypeError, ValueError: wrong arguments, or outputs of different sizes (no crop).
-            BackendUnavailable: pin_memory without CUDA.
+            BackendUnavailable: pin_memory without CUDA; device="cuda" in a forked worker process.
+            CudaError: CUDA failed for a reason that is no image's.
         """
         items = _sources.sources(images)
         size = self._check(items, on_error, out)
         shape = (len(items), self.spec.channels, *size)
         memory = (
-            _output.allocate(shape, self.spec, self.pin_memory) if out is None else _output.adopt(out, shape, self.spec)
+            self._device.allocate(shape, self.spec, self.pin_memory)
+            if out is None
+            else self._device.adopt(out, shape, self.spec)
         )
         records = self._execute(items, memory, size, fill)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
@@ -137,6 +147,8 @@ class Preprocessor:
         """
         if on_error == "skip":
             raise ValueError("dlpack() cannot skip images; use on_error='fill'")
+        if self.device.startswith("cuda"):
+            raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
         items = _sources.sources(images)
         size = self._check(items, on_error, None)
         shape = (len(items), self.spec.channels, *size)
@@ -156,7 +168,7 @@ class Preprocessor:
         self, items: list[Any], memory: _output.Output, size: tuple[int, int], fill: float
     ) -> list[_core.Record]:
         threads = _threads(self.num_threads)
-        return _core.run(self.spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, float(fill))
+        return self._device.execute(self.spec, items, memory, size, threads, float(fill))
 
     def _select(self, tensor: Any, kept: list[int]) -> Any:
         chosen = tensor[kept]

@@ -45,7 +45,7 @@ class ImageResult:
 
     @property
     def decoder(self) -> str:
-        """The decoder that ran, "fastpre" or "libjpeg-turbo"; empty if none did."""
+        """The decoder that ran: "fastpre", "libjpeg-turbo", "nvjpeg-hardware" or "nvjpeg-cuda"; empty if none did."""
         return self._record.decoder
 
     @property
@@ -54,8 +54,13 @@ class ImageResult:
         return self._record.declined
 
     @property
+    def retried(self) -> str:
+        """Why the CPU decoded the image after a GPU decoder had taken it; empty if none had or all went well."""
+        return self._record.retried
+
+    @property
     def target(self) -> str:
-        """The instruction set of the kernels that ran, such as "AVX2"."""
+        """What resampled it: an instruction set such as "AVX2", or "CUDA"."""
         return self._record.target
 
     @property

@@ -11,8 +11,7 @@
 
 namespace fastpre::test {
 
-// The heap, and streams whose work is done when it is asked for. Stream and Event are one type to the compiler: this
-// tells them apart.
+// The heap, and streams whose work is done when it is asked for; sees to it that only what exists is used.
 class HostRuntime final : public cuda::Runtime {
  public:
   std::unique_ptr<Entered> Enter() override { return std::make_unique<Entered>(); }
@@ -20,9 +19,9 @@ class HostRuntime final : public cuda::Runtime {
   bool emulated() const override { return true; }
   void* Allocate(cuda::Memory, size_t bytes) override { return std::malloc(bytes ? bytes : 1); }
   void Free(cuda::Memory, void* memory) noexcept override { std::free(memory); }
-  cuda::Stream CreateStream() override { return *streams_.insert(new int).first; }
+  cuda::Stream CreateStream() override { return reinterpret_cast<cuda::Stream>(*streams_.insert(new int).first); }
   void DestroyStream(cuda::Stream stream) noexcept override { Drop(&streams_, stream); }
-  cuda::Event CreateEvent() override { return *events_.insert(new int).first; }
+  cuda::Event CreateEvent() override { return reinterpret_cast<cuda::Event>(*events_.insert(new int).first); }
   void DestroyEvent(cuda::Event event) noexcept override { Drop(&events_, event); }
   void Record(cuda::Event event, cuda::Stream stream) override {
     CHECK(events_.contains(event), "an event is recorded");
@@ -53,7 +52,7 @@ class HostRuntime final : public cuda::Runtime {
     CHECK(all->erase(one) == 1, "only what exists is destroyed");
     delete static_cast<int*>(one);
   }
-  void CheckStream(void* stream) { CHECK(!stream || streams_.contains(stream), "a stream that exists"); }
+  void CheckStream(cuda::Stream stream) { CHECK(!stream || streams_.contains(stream), "a stream that exists"); }
 
   std::set<void*> streams_, events_;
   int event_waits_ = 0;

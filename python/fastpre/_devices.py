@@ -1,0 +1,185 @@
+"""Where a batch is made: the CPU, a CUDA device, or the emulator that stands for one in tests."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from typing import Any, Protocol
+
+from . import _core, _nvjpeg, _output, _torch
+from .errors import BackendUnavailable
+from .spec import Spec
+
+__all__ = ["Device", "resolve"]
+
+CUDA_DECODERS = ("auto", "hardware", "hybrid", "coefficients", "pixels")
+
+
+class Device(Protocol):
+    """What `Preprocessor` asks of a device."""
+
+    name: str
+
+    def allocate(self, shape: _output.Shape, spec: Spec, pin_memory: bool) -> _output.Output: ...
+
+    def adopt(self, out: Any, shape: _output.Shape, spec: Spec) -> _output.Output: ...
+
+    def execute(
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+    ) -> list[_core.Record]: ...
+
+
+class Cpu:
+    """The host."""
+
+    name = "cpu"
+
+    def allocate(self, shape: _output.Shape, spec: Spec, pin_memory: bool) -> _output.Output:
+        return _output.allocate(shape, spec, pin_memory)
+
+    def adopt(self, out: Any, shape: _output.Shape, spec: Spec) -> _output.Output:
+        return _output.adopt(out, shape, spec)
+
+    def execute(
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+    ) -> list[_core.Record]:
+        return _core.run(spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, fill)
+
+
+class Emulated(Cpu):
+    """The CUDA backend with its kernels run on the host, thread by thread: slow, for tests without a GPU."""
+
+    name = "emulated"
+
+    def execute(
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+    ) -> list[_core.Record]:
+        _nvjpeg.announce()
+        decoder = cuda_decoder()
+        return _core.cuda_run(
+            spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, fill, _core.EMULATED, 0, decoder
+        )
+
+
+class Cuda:
+    """A CUDA device, on the caller's current stream.
+
+    Args:
+        index: None: torch's current device at each call, or that of `out`.
+    """
+
+    def __init__(self, index: int | None) -> None:
+        self.index = index
+        self.name = "cuda" if index is None else f"cuda:{index}"
+
+    def _current(self) -> int:
+        if self.index is not None:
+            return self.index
+        index: int = _torch.require().cuda.current_device()
+        return index
+
+    def allocate(self, shape: _output.Shape, spec: Spec, pin_memory: bool) -> _output.Output:
+        refuse_forked_worker()
+        torch = _torch.require()
+        if pin_memory:
+            raise ValueError("pin_memory is for results on the CPU; this one is on the device")
+        device = torch.device("cuda", self._current())
+        tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, device=device)
+        return _output.of_tensor(tensor)
+
+    def adopt(self, out: Any, shape: _output.Shape, spec: Spec) -> _output.Output:
+        refuse_forked_worker()
+        if not _torch.is_tensor(out):
+            raise TypeError(f"out must be a torch tensor on {self.name}, got {type(out).__name__}")
+        return _output.adopt(out, shape, spec, device=self.name)
+
+    def execute(
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+    ) -> list[_core.Record]:
+        torch = _torch.require()
+        tensor = memory.value
+        stream = torch.cuda.current_stream(tensor.device)
+        with torch.cuda.device(tensor.device):
+            if torch.cuda.is_current_stream_capturing():
+                msg = (
+                    "decoding waits for the host and cannot be part of a CUDA graph: capture the consumer alone, with a "
+                    "static input, and write into that with out= before each replay"
+                )
+                raise RuntimeError(msg)
+        _nvjpeg.announce()
+        records = _core.cuda_run(
+            spec.compiled(),
+            items,
+            memory.data_ptr,
+            size,
+            memory.strides,
+            threads,
+            fill,
+            tensor.device.index,
+            stream.cuda_stream,
+            cuda_decoder(),
+        )
+        # Its memory may come from another stream's pool, and must not go back there before ours is done with it.
+        tensor.record_stream(stream)
+        return records
+
+
+def cuda_decoder() -> str:
+    """FASTPRE_CUDA_DECODER: which decoder takes every image that it can; for comparisons.
+
+    Raises:
+        ValueError: no such decoder.
+    """
+    name = os.environ.get("FASTPRE_CUDA_DECODER") or "auto"
+    if name not in CUDA_DECODERS:
+        raise ValueError(f"FASTPRE_CUDA_DECODER must be one of {', '.join(CUDA_DECODERS)}, got {name!r}")
+    return name
+
+
+def refuse_forked_worker() -> None:
+    """CUDA does not survive a fork, and what it does instead is hard to read.
+
+    Raises:
+        BackendUnavailable: in a forked worker process.
+    """
+    context = type(multiprocessing.current_process()).__name__
+    forked = context == "ForkProcess" or (_torch.inside_loader_worker() and context == "Process")
+    torch = _torch.require()
+    if forked or torch.cuda._is_in_bad_fork():
+        msg = (
+            'device="cuda" cannot be used in a forked worker process, such as a DataLoader\'s: let workers ship bytes and '
+            "decode in the main process (fastpre.data.Loader does), or give the DataLoader "
+            'multiprocessing_context="spawn"'
+        )
+        raise BackendUnavailable(msg)
+
+
+def resolve(device: Any) -> Device:
+    """The device of that name: "cpu", "cuda", "cuda:1", a torch.device, or "emulated".
+
+    Raises:
+        BackendUnavailable: a CUDA device that cannot be used here.
+        ValueError: any other device.
+    """
+    name = str(device)
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and (number.isdigit() or number == ""):
+        return _cuda(name, int(number) if number else None)
+    if name in ("cpu", "cpu:0"):
+        return Cpu()
+    if name == "emulated":
+        return Emulated()
+    raise ValueError(f"device must be 'cpu' or 'cuda', got {name!r}")
+
+
+def _cuda(name: str, index: int | None) -> Device:
+    info = _core.cuda_info()
+    if info["missing"]:
+        raise BackendUnavailable(f"device={name!r}: {info['missing']}")
+    if index is not None and index >= len(info["devices"]):
+        raise BackendUnavailable(f"device={name!r}: this machine shows {len(info['devices'])} CUDA devices")
+    torch = _torch.require()
+    if not torch.cuda._is_in_bad_fork() and not torch.cuda.is_available():
+        msg = f"device={name!r}: the installed torch ({torch.__version__}) sees no CUDA device; install one built for CUDA"
+        raise BackendUnavailable(msg)
+    return Cuda(index)
