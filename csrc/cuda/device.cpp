@@ -29,13 +29,6 @@ MemoryBounds DefaultBounds(const DeviceInfo& info) {
           BoundOf("FASTPRE_PINNED_MEMORY", 2048 * kMiB)};
 }
 
-// Steps of a quarter of a power of two: batches whose sizes vary soon stop making it grow.
-size_t RoundedUp(size_t bytes) {
-  size_t step = 4 * kMiB;
-  while (step * 8 < bytes) step *= 2;
-  return (bytes + step - 1) / step * step;
-}
-
 struct Registry {
   std::mutex mutex;
   std::map<int, std::unique_ptr<Device>> devices;
@@ -152,7 +145,7 @@ bool Device::Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes) {
     memory->Free(*data);
     *data = nullptr;
     *have = 0;
-    const size_t rounded = std::max(std::min(RoundedUp(bytes), most), bytes);
+    const size_t rounded = std::max(std::min(SizeClass(bytes, 4 * kMiB), most), bytes);
     *data = static_cast<uint8_t*>(memory->Allocate(rounded));
     if (*data) *have = rounded;
     return *data != nullptr;

@@ -106,7 +106,7 @@ void LayOut(const Spec& spec, Job* job) {
   if (reduced) {
     job->planar = ComputePlanarPlan(job->header, spec, job->plan, job->choice.hardware_scale);
     const std::vector<AxisPair> axes = PlaneAxes(*job->planar, job->frame->components);
-    job->tiling = ChooseTiling(axes, job->plan.vertical_first, true);
+    job->tiling = ChooseTiling(axes, true, true);
     job->descriptor_bytes = BatchPacker::MostBytes(axes, job->tiling);
   } else {
     job->descriptor_bytes = BatchPacker::MostBytes(PixelAxes(job->plan), job->tiling);

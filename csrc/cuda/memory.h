@@ -10,6 +10,14 @@
 
 namespace fastpre::cuda {
 
+// Rounded up to a quarter of a power of two, at least `least`: sizes that vary fall into a few classes, and what grows
+// with the largest one so far soon stops.
+inline size_t SizeClass(size_t bytes, size_t least) {
+  size_t step = least;
+  while (step * 8 < bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
 class BoundedMemory {
  public:
   BoundedMemory(Runtime* runtime, Memory kind, size_t bound_bytes)

@@ -67,6 +67,8 @@ NvjpegOwned<T> MakeNvjpeg(const char* call, NvjpegStatus (*create)(Parameters...
 // nothing is thrown through C.
 class NvjpegMemory {
  public:
+  static constexpr size_t kLeastBytes = size_t{256} << 10;
+
   NvjpegMemory(Runtime* runtime, BoundedMemory* memory)
       : runtime_(runtime),
         memory_(memory),
@@ -84,7 +86,7 @@ class NvjpegMemory {
     try {
       NvjpegMemory& self = *static_cast<NvjpegMemory*>(context);
       const auto entered = self.runtime_->Enter();
-      *memory = self.memory_->Allocate(bytes);
+      *memory = self.memory_->Allocate(SizeClass(bytes, kLeastBytes));
       return *memory ? 0 : 1;
     } catch (...) {
       return 1;

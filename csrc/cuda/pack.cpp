@@ -182,7 +182,7 @@ void BatchPacker::Add(const DeviceImage& image, const Tiling& tiling) {
   task.color = image.color;
   task.components = static_cast<uint8_t>(image.components);
   task.planar = image.planar != nullptr;
-  task.vertical_first = plan.vertical_first;
+  task.vertical_first = task.planar || plan.vertical_first;  // cpu/planar.h has that order
   task.luma = image.luma;
   task.tile_x_log2 = static_cast<uint8_t>(tiling.x_log2);
   task.tile_y_log2 = static_cast<uint8_t>(tiling.y_log2);

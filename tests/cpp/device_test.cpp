@@ -9,8 +9,7 @@
 #include <map>
 
 #include "check.h"
-#include "cpu/pool.h"
-#include "cuda/pipeline.h"
+#include "device_batch.h"
 #include "jpeg_writer.h"
 
 namespace fastpre::test {
@@ -19,8 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 long cases = 0;
-
-using Stream = std::vector<uint8_t>;
 
 // An APP1 segment with the orientation tag, behind SOI.
 Stream WithOrientation(const Stream& jpeg, int orientation) {
@@ -55,11 +52,6 @@ Spec DrawPreprocessing(Choices& choose, int most) {
   return s;
 }
 
-// A batch's memory: dense, channels last, or with gaps, as strides can say it.
-struct Layout {
-  ptrdiff_t stride[4];
-  size_t elements;
-};
 Layout DrawLayout(Choices& choose, int images, int channels, int height, int width) {
   Layout l{};
   const ptrdiff_t c = channels, h = height, w = width;
@@ -83,59 +75,6 @@ std::string Text(const Spec& s) {
          " resize " + std::to_string(s.resize_height) + "x" + std::to_string(s.resize_width) +
          (s.resize == Spec::Resize::kExact ? "" : " shorter") + " crop " + std::to_string(s.crop_height) + "x" +
          std::to_string(s.crop_width) + (s.exact ? "" : " fast");
-}
-
-struct Outputs {
-  std::vector<uint8_t> memory;
-  std::vector<Record> records;
-};
-
-// Both sides get memory of the same contents, so what nobody may touch has to stay equal as well.
-OutputView ViewOf(std::vector<uint8_t>* memory, const Spec& spec, const Layout& layout, size_t i) {
-  OutputView v;
-  v.data =
-      memory->data() + static_cast<ptrdiff_t>(i) * layout.stride[0] * static_cast<ptrdiff_t>(ElementSize(spec.dtype));
-  v.dtype = spec.dtype;
-  v.channels = spec.channels();
-  v.height = spec.crop_height;
-  v.width = spec.crop_width;
-  v.stride_c = layout.stride[1];
-  v.stride_y = layout.stride[2];
-  v.stride_x = layout.stride[3];
-  return v;
-}
-
-Outputs OnCpu(const std::vector<Stream>& streams, const Spec& spec, const Affine& affine, const Layout& layout) {
-  Outputs o;
-  o.memory.assign(layout.elements * ElementSize(spec.dtype), 0xC3);
-  o.records.resize(streams.size());
-  ParallelFor(streams.size(), 1, [&](size_t i, Worker& worker) {
-    const OutputView view = ViewOf(&o.memory, spec, layout, i);
-    worker.Run(streams[i], spec, affine, view, &o.records[i]);
-    if (!o.records[i].ok) FillSlot(view, 7.0f);
-  });
-  return o;
-}
-
-Outputs OnDevice(cuda::Device& device, const std::vector<Stream>& streams, const Spec& spec, const Affine& affine,
-                 const Layout& layout, int threads) {
-  Outputs o;
-  o.memory.assign(layout.elements * ElementSize(spec.dtype), 0xC3);
-  std::vector<Source> sources(streams.size());
-  for (size_t i = 0; i < streams.size(); ++i) sources[i].bytes = streams[i];
-  const cuda::Stream stream = device.runtime().CreateStream();
-  cuda::Batch batch;
-  batch.sources = &sources;
-  batch.spec = &spec;
-  batch.affine = &affine;
-  batch.slot = [&](size_t i) { return ViewOf(&o.memory, spec, layout, i); };
-  batch.fill = 7.0f;
-  batch.threads = threads;
-  batch.stream = stream;
-  o.records = cuda::Run(device, batch);
-  device.runtime().SynchronizeStream(stream);
-  device.runtime().DestroyStream(stream);
-  return o;
 }
 
 std::map<std::string, long> decoders;
@@ -195,7 +134,9 @@ void TestRatio(cuda::Device& device, int width, int height, int to, Filter filte
 void TestFiles(cuda::Device& device, const fs::path& path, size_t most) {
   std::vector<fs::path> files;
   if (fs::is_directory(path)) {
-    for (const auto& entry : fs::directory_iterator(path)) files.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(path)) {
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    }
   } else {
     files.push_back(path);
   }
