@@ -1,7 +1,8 @@
 // libFuzzer target: twelve bytes choose the Spec, the rest is the JPEG (make_seeds.py writes both).
 //
-// Three properties besides "no crash": a failure is never InternalError; a worker that has seen
-// other images gives what a new one gives; a crop's pixels are those of the whole image.
+// Four properties besides "no crash": a failure is never InternalError; a worker that has seen
+// other images gives what a new one gives; a crop's pixels are those of the whole image; the CUDA
+// backend, its kernels run on the host, gives what the CPU gives.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "core/error.h"
 #include "cpu/kernels.h"
 #include "cpu/pipeline.h"
+#include "cuda/pipeline.h"
 #include "plan/affine.h"
 #include "plan/geometry.h"
 
@@ -123,6 +125,27 @@ void CheckCrop(Worker& worker, Bytes jpeg, Spec spec, int crop_height, int crop_
   }
 }
 
+// In exact fidelity: the same verdict, the same bits.
+void CheckDevice(Worker& worker, Bytes jpeg, Spec spec, bool channels_last) {
+  static cuda::Device device(cuda::MakeEmulator(), {size_t{256} << 20, size_t{256} << 20});
+  spec.exact = true;
+  Slot a = MakeSlot(spec, spec.crop_height, spec.crop_width, channels_last), b = a;
+  b.view.data = b.bytes.data();
+  const Record want = Run(worker, jpeg, spec, a);
+  const Affine affine = ComputeAffine(spec);
+  std::vector<Source> sources(1);
+  sources[0].bytes = jpeg;
+  cuda::Batch batch;
+  batch.sources = &sources;
+  batch.spec = &spec;
+  batch.affine = &affine;
+  batch.slot = [&](size_t) { return b.view; };
+  const Record got = cuda::Run(device, batch)[0];
+  device.runtime().SynchronizeStream(nullptr);
+  if (want.ok != got.ok || want.reason != got.reason) Fail("devices disagree: " + want.reason + " | " + got.reason);
+  if (want.ok && a.bytes != b.bytes) Fail("the CUDA backend's pixels differ from the CPU's");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -133,5 +156,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes jpeg(data + kSpecBytes, size - kSpecBytes);
   CheckWorkers(used, jpeg, ReadSpec(data), data[7] & 32);
   CheckCrop(used, jpeg, ReadSpec(data), 1 + data[9] % kMaxSide, 1 + data[10] % kMaxSide);
+  CheckDevice(used, jpeg, ReadSpec(data), data[7] & 32);
   return 0;
 }

@@ -37,7 +37,7 @@ fi
 PATH=$(cd "$bin" && pwd):$PATH
 c_compiler=$(echo "$clang" | sed 's/clang++/clang/')
 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_COMPILER="$c_compiler" \
-    -DCMAKE_CXX_COMPILER="$clang" -DFASTPRE_BUILD_PYTHON=OFF -DFASTPRE_BUILD_FUZZERS=ON \
+    -DCMAKE_CXX_COMPILER="$clang" -DFASTPRE_BUILD_PYTHON=OFF -DFASTPRE_CUDA=OFF -DFASTPRE_BUILD_FUZZERS=ON \
     -DFASTPRE_SANITIZE=address,undefined >/dev/null
 cmake --build $build
 rm -rf $build/seeds

@@ -40,6 +40,7 @@ __all__ = [
     "Spec",
     "UnsupportedImage",
     "__version__",
+    "data",
     "decode_resize_normalize",
     "plan",
     "transforms",
@@ -47,6 +48,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "transforms":  # imports torch, so not before it is asked for
-        return importlib.import_module(".transforms", __name__)
+    if name in ("data", "transforms"):  # import torch, so not before they are asked for
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
