@@ -277,7 +277,8 @@ def test_doctor_checks_itself() -> None:
     assert report["fastpre"] == fastpre.__version__
     assert report["active_target"] in report["targets"]
     assert report["libraries"]["numpy"] == np.__version__
-    assert {name: check["ok"] for name, check in report["checks"].items()} == {"flat gray": True, "Pillow": True}
+    assert {"flat gray", "Pillow", "CUDA kernels, emulated"} <= set(report["checks"])
+    assert all(check["ok"] for check in report["checks"].values()), report["checks"]
     assert "CUDA" in call("doctor").stdout
 
 

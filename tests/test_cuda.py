@@ -1,4 +1,4 @@
-"""device="cuda", as far as it goes without a GPU: kernels run on the host (device="emulated"), refusals, nvJPEG's library.
+"""device="cuda", as far as it goes without a GPU: kernels run on the host, refusals, nvJPEG's library.
 
 The C++ tests (tests/cpp/device_test.cpp and others) go further into every filter, layout and fault.
 """

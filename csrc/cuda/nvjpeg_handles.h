@@ -67,7 +67,7 @@ NvjpegOwned<T> MakeNvjpeg(const char* call, NvjpegStatus (*create)(Parameters...
 // nothing is thrown through C.
 class NvjpegMemory {
  public:
-  static constexpr size_t kLeastBytes = size_t{256} << 10;
+  static constexpr size_t kLeastBytes = size_t{4} << 10;  // nvJPEG asks for few and large pieces
 
   NvjpegMemory(Runtime* runtime, BoundedMemory* memory)
       : runtime_(runtime),

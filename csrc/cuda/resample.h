@@ -43,7 +43,7 @@ FASTPRE_HD typename Sum::Element ApplyTaps(const DeviceTaps& taps, int position,
   const Span span = taps.span[position];
   const int32_t* weight = taps.weight + position;
   Sum sum;
-  for (int s = span.begin; s < span.end; ++s, weight += taps.count) sum.Add(*weight, line[(s - origin) * stride]);
+  for (int s = span.begin; s < span.end; ++s, weight += taps.count) sum.Add(ReadOnly(weight), line[(s - origin) * stride]);
   return sum.Total();
 }
 
@@ -69,7 +69,7 @@ FASTPRE_HD inline Tile TileOf(const ResampleTask& task, uint32_t number) {
 }
 
 // Pixels (columns [x0, x1), rows [y0, y1)) into the chunk; x0 is a multiple of 4. element(x, y) says where.
-template <class Element>
+template <bool kVertical, class Element>
 FASTPRE_HD void StagePixels(const ResampleTask& task, int thread, const Span& x, const Span& y,
                             const Element& element) {
   const int quads = (x.end - x.begin + 3) / 4, rows = y.end - y.begin;
@@ -78,14 +78,14 @@ FASTPRE_HD void StagePixels(const ResampleTask& task, int thread, const Span& x,
     StageQuad(task, x.begin + 4 * quad, y.begin + row, pixels);
     for (int k = 0; k < 4; ++k) *element(x.begin + 4 * quad + k, y.begin + row) = pixels[k];
   };
-  if (task.vertical_first) {  // a chunk is a few columns wide, so warps go down them
+  if constexpr (kVertical) {  // a chunk is a few columns wide, so warps go down them
     ForEach(thread, rows, quads, [&](int row, int quad) { stage(quad, row); });
   } else {
     ForEach(thread, quads, rows, stage);
   }
 }
 
-template <class Element>
+template <bool kVertical, class Element>
 FASTPRE_HD void StageSamples(const ResampleTask& task, int component, int thread, const Span& x, const Span& y,
                              const Element& element) {
   const DevicePlane& p = task.plane[component];
@@ -94,7 +94,7 @@ FASTPRE_HD void StageSamples(const ResampleTask& task, int component, int thread
     *element(x.begin + column, y.begin + row) =
         static_cast<uint8_t>(SampleAt(p, RowOf(p, y.begin + row), x.begin + column));
   };
-  if (task.vertical_first) {
+  if constexpr (kVertical) {
     ForEach(thread, rows, columns, [&](int row, int column) { stage(column, row); });
   } else {
     ForEach(thread, columns, rows, stage);
@@ -102,13 +102,13 @@ FASTPRE_HD void StageSamples(const ResampleTask& task, int component, int thread
 }
 
 // Both passes. put(x, y, element): a result, x and y counted from the tile's corner.
-template <class Sum, class Block, class Put>
+template <class Sum, bool kVertical, class Block, class Put>
 FASTPRE_HD void ResamplePasses(const Block& block, const ResampleTask& task, const Tile& tile, int component,
                                uint8_t* shared, const Put& put) {
   using Element = typename Sum::Element;
   const DeviceAxis &columns = task.columns[component], &rows = task.rows[component];
   const Span x = columns.tile_span[tile.tile_column], y = rows.tile_span[tile.tile_row];
-  const bool vertical = task.vertical_first;
+  constexpr bool vertical = kVertical;  // the first pass goes down the columns
   const DeviceTaps &first = vertical ? rows.taps : columns.taps, &second = vertical ? columns.taps : rows.taps;
   const int first_log2 = vertical ? task.tile_y_log2 : task.tile_x_log2;
   const int first_position = vertical ? tile.y : tile.x, first_count = vertical ? tile.height : tile.width;
@@ -130,9 +130,9 @@ FASTPRE_HD void ResamplePasses(const Block& block, const ResampleTask& task, con
         return chunk + line * task.line_length + (at - along);
       };
       if constexpr (sizeof(Element) == 4) {
-        StagePixels(task, thread, chunk_x, chunk_y, element);
+        StagePixels<kVertical>(task, thread, chunk_x, chunk_y, element);
       } else {
-        StageSamples(task, component, thread, chunk_x, chunk_y, element);
+        StageSamples<kVertical>(task, component, thread, chunk_x, chunk_y, element);
       }
     });
     block.Phase([&](int thread) {
@@ -168,8 +168,9 @@ FASTPRE_HD void StoreTile(const ResampleLaunch& launch, const ResampleTask& task
   ForEach(thread, (along + 3) / 4, across, [&](int quad, int other) {
     uint32_t pixels[4];
     const int count = Smaller(4, along - 4 * quad);
-    for (int k = 0; k < count; ++k) {
-      const int i = 4 * quad + k;
+    FASTPRE_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      const int i = Smaller(4 * quad + k, along - 1);
       uint32_t pixel = out.transposed ? result[i * pitch + other] : result[other * pitch + i];
       if (task.planar) {
         const int components[4] = {ByteOf(pixel, 0), ByteOf(pixel, 1), ByteOf(pixel, 2), ByteOf(pixel, 3)};
@@ -217,13 +218,17 @@ FASTPRE_HD void ResampleTile(const Block& block, const ResampleLaunch& launch) {
   uint8_t* const scratch = block.shared() + sizeof(uint32_t) * (size_t{1} << (task.tile_x_log2 + task.tile_y_log2));
   if (task.planar) {
     for (int c = 0; c < task.components; ++c) {
-      ResamplePasses<SampleSum>(block, task, tile, c, scratch, [&](int x, int y, uint8_t value) {
+      ResamplePasses<SampleSum, true>(block, task, tile, c, scratch, [&](int x, int y, uint8_t value) {
         reinterpret_cast<uint8_t*>(result + y * pitch + x)[c] = value;
       });
     }
   } else {
-    ResamplePasses<PixelSum>(block, task, tile, 0, scratch,
-                             [&](int x, int y, uint32_t pixel) { result[y * pitch + x] = pixel; });
+    const auto put = [&](int x, int y, uint32_t pixel) { result[y * pitch + x] = pixel; };
+    if (task.vertical_first) {
+      ResamplePasses<PixelSum, true>(block, task, tile, 0, scratch, put);
+    } else {
+      ResamplePasses<PixelSum, false>(block, task, tile, 0, scratch, put);
+    }
   }
   block.Phase([&](int thread) {
     switch (launch.dtype) {

@@ -11,6 +11,9 @@ namespace {
 
 // Seconds from asking the engines for one image to its samples, however small it is: a guess, not yet measured.
 constexpr double kHardwareLatency = 0.5e-3;
+// Samples for each output pixel that engines leave when they scale. Twice the CPU's: the bound for nvJPEG's pixels is
+// tighter, and scaling saves the engines' writes, not their decoding.
+constexpr int kHardwareGuard = 4;
 // Weight of a new observation.
 constexpr double kForget = 0.2;
 // Smaller batches say more of latencies than of rates.
@@ -64,7 +67,7 @@ Choice AllowedRoutes(const Header& header, const Frame* frame, const std::string
   if (offer.hybrid) allow(Route::kHybrid);
   if (offer.hardware && declined.empty() && header.sof == 0xC0 && frame->scans.size() == 1) {
     allow(Route::kHardware);
-    const int least = LumaScale(header, spec, plan);
+    const int least = LumaScale(header, spec, plan, kHardwareGuard);
     choice.hardware_scale = least <= 1 ? 1 : least <= 2 ? 2 : least <= 4 ? 4 : 8;
   }
   return choice;

@@ -18,50 +18,69 @@ FASTPRE_HD inline const uint8_t* RowOf(const DevicePlane& p, int y) {
 }
 
 FASTPRE_HD inline int SampleAt(const DevicePlane& p, const uint8_t* row, int x) {
-  return row[Within(x, p.x0, p.x1) - p.x0];
+  return ReadOnly(row + (Within(x, p.x0, p.x1) - p.x0));
 }
 
-// Two samples and their neighbours to four pixels, whichever triangle that is.
-template <class At, class Triangle>
-FASTPRE_HD void Widen(const At& at, const Triangle& triangle, int* out) {
-  const int before = at(-1), first = at(0), second = at(1), after = at(2);
-  out[0] = triangle(first, before, true);
-  out[1] = triangle(first, second, false);
-  out[2] = triangle(second, first, true);
-  out[3] = triangle(second, after, false);
+// Four neighbouring samples of a row, the first at column x: one load where they are aligned and all there.
+FASTPRE_HD inline void LoadFour(const DevicePlane& p, const uint8_t* row, int x, int* out) {
+  const uint8_t* const at = row + (x - p.x0);
+  if (x >= p.x0 && x + 4 <= p.x1 && reinterpret_cast<uintptr_t>(at) % sizeof(uint32_t) == 0) {
+    const uint32_t four = ReadOnly(reinterpret_cast<const uint32_t*>(at));
+    FASTPRE_UNROLL
+    for (int k = 0; k < 4; ++k) out[k] = four >> (8 * k) & 255;
+  } else {
+    FASTPRE_UNROLL
+    for (int k = 0; k < 4; ++k) out[k] = SampleAt(p, row, x + k);
+  }
+}
+
+// The samples from column x - 1 to x + 2, x even: two and their neighbours make four pixels.
+FASTPRE_HD inline void LoadPair(const DevicePlane& p, const uint8_t* row, int x, int* out) {
+  const uint8_t* const at = row + (x - p.x0);
+  if (x > p.x0 && x + 3 <= p.x1 && reinterpret_cast<uintptr_t>(at) % sizeof(uint16_t) == 0) {
+    const uint16_t two = ReadOnly(reinterpret_cast<const uint16_t*>(at));
+    out[0] = ReadOnly(at - 1);
+    out[1] = two & 255;
+    out[2] = two >> 8;
+    out[3] = ReadOnly(at + 2);
+  } else {
+    FASTPRE_UNROLL
+    for (int k = 0; k < 4; ++k) out[k] = SampleAt(p, row, x - 1 + k);
+  }
 }
 
 // Component values of the pixels x .. x + 3 of row y; x is a multiple of 4.
-FASTPRE_HD inline void UpsampleQuad(const DevicePlane& p, int x, int y, int* out) {
-  switch (p.upsampling) {
-    case Upsampling::kNone: {
-      const uint8_t* const row = RowOf(p, y);
-      for (int k = 0; k < 4; ++k) out[k] = SampleAt(p, row, x + k);
-      return;
-    }
-    case Upsampling::kH2V1: {
-      const uint8_t* const row = RowOf(p, y);
-      Widen([&](int k) { return SampleAt(p, row, x / 2 + k); },
-            [](int s, int n, bool even) { return TriangleH2V1(s, n, even); }, out);
-      return;
-    }
-    case Upsampling::kH2V2: {
-      const uint8_t *const near = RowOf(p, y / 2), *const far = RowOf(p, y % 2 == 0 ? y / 2 - 1 : y / 2 + 1);
-      Widen([&](int k) { return TriangleColumn(SampleAt(p, near, x / 2 + k), SampleAt(p, far, x / 2 + k)); },
-            [](int s, int n, bool even) { return TriangleH2V2(s, n, even); }, out);
-      return;
-    }
-    case Upsampling::kH1V2: {
-      const bool even = y % 2 == 0;
-      const uint8_t *const near = RowOf(p, y / 2), *const far = RowOf(p, even ? y / 2 - 1 : y / 2 + 1);
-      for (int k = 0; k < 4; ++k) out[k] = TriangleH1V2(SampleAt(p, near, x + k), SampleAt(p, far, x + k), even);
-      return;
-    }
-    case Upsampling::kRepeat: {
-      const uint8_t* const row = RowOf(p, y / p.v);
-      for (int k = 0; k < 4; ++k) out[k] = SampleAt(p, row, (x + k) / p.h);
-      return;
-    }
+template <Upsampling kUpsampling>
+FASTPRE_HD void UpsampleQuad(const DevicePlane& p, int x, int y, int* out) {
+  const bool even = y % 2 == 0;
+  if constexpr (kUpsampling == Upsampling::kNone) {
+    LoadFour(p, RowOf(p, y), x, out);
+  } else if constexpr (kUpsampling == Upsampling::kH2V1) {
+    int s[4];
+    LoadPair(p, RowOf(p, y), x / 2, s);
+    out[0] = TriangleH2V1(s[1], s[0], true);
+    out[1] = TriangleH2V1(s[1], s[2], false);
+    out[2] = TriangleH2V1(s[2], s[1], true);
+    out[3] = TriangleH2V1(s[2], s[3], false);
+  } else if constexpr (kUpsampling == Upsampling::kH2V2) {
+    int near[4], far[4], s[4];
+    LoadPair(p, RowOf(p, y / 2), x / 2, near);
+    LoadPair(p, RowOf(p, even ? y / 2 - 1 : y / 2 + 1), x / 2, far);
+    FASTPRE_UNROLL
+    for (int k = 0; k < 4; ++k) s[k] = TriangleColumn(near[k], far[k]);
+    out[0] = TriangleH2V2(s[1], s[0], true);
+    out[1] = TriangleH2V2(s[1], s[2], false);
+    out[2] = TriangleH2V2(s[2], s[1], true);
+    out[3] = TriangleH2V2(s[2], s[3], false);
+  } else if constexpr (kUpsampling == Upsampling::kH1V2) {
+    int near[4], far[4];
+    LoadFour(p, RowOf(p, y / 2), x, near);
+    LoadFour(p, RowOf(p, even ? y / 2 - 1 : y / 2 + 1), x, far);
+    FASTPRE_UNROLL
+    for (int k = 0; k < 4; ++k) out[k] = TriangleH1V2(near[k], far[k], even);
+  } else {
+    const uint8_t* const row = RowOf(p, y / p.v);
+    for (int k = 0; k < 4; ++k) out[k] = SampleAt(p, row, (x + k) / p.h);
   }
 }
 
@@ -97,23 +116,49 @@ FASTPRE_HD inline uint32_t ToPixel(ColorModel model, bool luma, const int* c) {
   return luma ? PackGray(Luma(rgb.r, rgb.g, rgb.b)) : PackRgb(rgb);
 }
 
-// The pixels x .. x + 3 of row y of the stored image; x is a multiple of 4.
-FASTPRE_HD inline void StageQuad(const ResampleTask& task, int x, int y, uint32_t* out) {
-  // Indices known at compile time keep the array in registers.
+// Any image. Out of line, so that what is rare takes no registers from what is not.
+FASTPRE_HD FASTPRE_NOINLINE inline void StageAny(const ResampleTask& task, int x, int y, uint32_t* out) {
   int value[4][4] = {};
-#if defined(__CUDA_ARCH__)
-#pragma unroll
-#endif
-  for (int c = 0; c < 4; ++c) {
-    if (c < task.components) UpsampleQuad(task.plane[c], x, y, value[c]);
+  for (int c = 0; c < task.components; ++c) {
+    const DevicePlane& p = task.plane[c];
+    switch (p.upsampling) {
+      case Upsampling::kNone: UpsampleQuad<Upsampling::kNone>(p, x, y, value[c]); break;
+      case Upsampling::kH2V1: UpsampleQuad<Upsampling::kH2V1>(p, x, y, value[c]); break;
+      case Upsampling::kH2V2: UpsampleQuad<Upsampling::kH2V2>(p, x, y, value[c]); break;
+      case Upsampling::kH1V2: UpsampleQuad<Upsampling::kH1V2>(p, x, y, value[c]); break;
+      case Upsampling::kRepeat: UpsampleQuad<Upsampling::kRepeat>(p, x, y, value[c]); break;
+    }
   }
-#if defined(__CUDA_ARCH__)
-#pragma unroll
-#endif
   for (int k = 0; k < 4; ++k) {
     const int components[4] = {value[0][k], value[1][k], value[2][k], value[3][k]};
     out[k] = ToPixel(task.color, task.luma, components);
   }
+}
+
+// YCbCr with luma at the image's resolution and both chroma planes alike: nearly every photograph.
+template <Upsampling kChroma>
+FASTPRE_HD void StageYcc(const ResampleTask& task, int x, int y, uint32_t* out) {
+  int luma[4], cb[4], cr[4];
+  UpsampleQuad<Upsampling::kNone>(task.plane[0], x, y, luma);
+  UpsampleQuad<kChroma>(task.plane[1], x, y, cb);
+  UpsampleQuad<kChroma>(task.plane[2], x, y, cr);
+  FASTPRE_UNROLL
+  for (int k = 0; k < 4; ++k) {
+    const Rgb rgb = YccToRgb(luma[k], cb[k], cr[k]);
+    out[k] = task.luma ? PackGray(Luma(rgb.r, rgb.g, rgb.b)) : PackRgb(rgb);
+  }
+}
+
+// The pixels x .. x + 3 of row y of the stored image; x is a multiple of 4.
+FASTPRE_HD inline void StageQuad(const ResampleTask& task, int x, int y, uint32_t* out) {
+  const Upsampling chroma = task.plane[1].upsampling;
+  if (task.color == ColorModel::kYcc && task.plane[0].upsampling == Upsampling::kNone &&
+      task.plane[2].upsampling == chroma) {
+    if (chroma == Upsampling::kH2V2) return StageYcc<Upsampling::kH2V2>(task, x, y, out);
+    if (chroma == Upsampling::kH2V1) return StageYcc<Upsampling::kH2V1>(task, x, y, out);
+    if (chroma == Upsampling::kNone) return StageYcc<Upsampling::kNone>(task, x, y, out);
+  }
+  StageAny(task, x, y, out);
 }
 
 }  // namespace fastpre::cuda

@@ -23,7 +23,7 @@ FASTPRE_HD inline float DivideBy(float n, float d, float inverse) {
 
 // Indexed by the pixel's own colour (0 is red), as the tables are.
 FASTPRE_HD inline float NormalizedF32(const DeviceAffine& a, int color, int value) {
-  if (!a.computed) return a.f32[256 * color + value];
+  if (!a.computed) return ReadOnly(a.f32 + 256 * color + value);
   const float pixel = static_cast<float>(value);
   constexpr float kInverse255 = 1.0f / 255.0f;
   const float unit = a.multiply ? pixel * kInverse255 : DivideBy(pixel, 255.0f, kInverse255);
@@ -36,7 +36,7 @@ struct AsF32 {
 };
 struct AsU16 {
   using Type = uint16_t;
-  FASTPRE_HD static uint16_t Value(const DeviceAffine& a, int color, int value) { return a.u16[256 * color + value]; }
+  FASTPRE_HD static uint16_t Value(const DeviceAffine& a, int color, int value) { return ReadOnly(a.u16 + 256 * color + value); }
 };
 struct AsU8 {
   using Type = uint8_t;
@@ -59,6 +59,7 @@ FASTPRE_HD void StoreQuad(const ResampleLaunch& launch, const uint32_t* pixels, 
     for (int c = 0; c < launch.channels; ++c) {
       const int color = launch.order[c];
       Four<T> four;
+      FASTPRE_UNROLL
       for (int k = 0; k < 4; ++k) {
         four.v[k] = As::Value(launch.affine, color, ByteOf(pixels[forward ? k : 3 - k], color));
       }
@@ -66,26 +67,29 @@ FASTPRE_HD void StoreQuad(const ResampleLaunch& launch, const uint32_t* pixels, 
       if (IsAligned(out)) {
         *reinterpret_cast<Four<T>*>(out) = four;
       } else {
+        FASTPRE_UNROLL
         for (int k = 0; k < 4; ++k) out[k] = four.v[k];
       }
     }
     return;
   }
   if (count == 4 && (step == 3 || step == -3) && channel_step == 1 && launch.channels == 3 && IsAligned(lowest)) {
-#if defined(__CUDA_ARCH__)
-#pragma unroll
-#endif
+    const int order[3] = {launch.order[0], launch.order[1], launch.order[2]};
+    FASTPRE_UNROLL
     for (int part = 0; part < 3; ++part) {
       Four<T> four;
+      FASTPRE_UNROLL
       for (int k = 0; k < 4; ++k) {
-        const int element = 4 * part + k, pixel = element / 3, color = launch.order[element % 3];
+        const int element = 4 * part + k, pixel = element / 3, color = order[element % 3];
         four.v[k] = As::Value(launch.affine, color, ByteOf(pixels[forward ? pixel : 3 - pixel], color));
       }
       reinterpret_cast<Four<T>*>(lowest)[part] = four;
     }
     return;
   }
-  for (int k = 0; k < count; ++k) {
+  FASTPRE_UNROLL
+  for (int k = 0; k < 4; ++k) {
+    if (k >= count) break;
     for (int c = 0; c < launch.channels; ++c) {
       const int color = launch.order[c];
       at[k * step + c * channel_step] = As::Value(launch.affine, color, ByteOf(pixels[k], color));

@@ -45,9 +45,7 @@ FASTPRE_HD inline void EightPoint(int16_t* v, int step, int shift) {
   const uint32_t odd[4] = {
       z4 + Times(in7, -k0_899) + Times(in1, k1_501 - k0_899), z3 + Times(in5, -k2_562) + Times(in3, k3_072 - k2_562),
       z4 + Times(in5, k2_053 - k2_562) + Times(in3, -k2_562), z3 + Times(in7, k0_298 - k0_899) + Times(in1, -k0_899)};
-#if defined(__CUDA_ARCH__)
-#pragma unroll  // arrays with indices known at compile time stay in registers
-#endif
+  FASTPRE_UNROLL
   for (int i = 0; i < 4; ++i) {
     v[i * step] = Descale(even[i] + odd[i], shift);
     v[(7 - i) * step] = Descale(even[i] - odd[i], shift);

@@ -42,21 +42,21 @@ Axis RowAxis(const Plan& p) {
   return p.orientation.flip_y ? Mirrored(axis) : axis;
 }
 
-int SmallestScale(const Axis& axis, int step) {
+int SmallestScale(const Axis& axis, int step, int guard) {
   for (int n = 1; n < 8; ++n) {
-    if (int64_t{axis.in_size} * n >= int64_t{axis.out_size} * kQualityGuard * 8 * step) return n;
+    if (int64_t{axis.in_size} * n >= int64_t{axis.out_size} * guard * 8 * step) return n;
   }
   return 8;
 }
 
-int Scale(const Plan& plan, const Sampling& s) {
-  return std::max(SmallestScale(ColumnAxis(plan), s.h), SmallestScale(RowAxis(plan), s.v));
+int Scale(const Plan& plan, const Sampling& s, int guard) {
+  return std::max(SmallestScale(ColumnAxis(plan), s.h, guard), SmallestScale(RowAxis(plan), s.v, guard));
 }
 
 }  // namespace
 
-int LumaScale(const Header& header, const Spec& spec, const Plan& plan) {
-  return spec.filter == Filter::kNearest ? 8 : Scale(plan, SamplingOf(header, 0));
+int LumaScale(const Header& header, const Spec& spec, const Plan& plan, int guard) {
+  return spec.filter == Filter::kNearest ? 8 : Scale(plan, SamplingOf(header, 0), guard);
 }
 
 PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan, int scale) {
@@ -71,7 +71,7 @@ PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan&
     }
     if (result.like[i] != i) continue;
     PlanePlan& p = result.plane[i];
-    p.scale = scale > 0 ? scale : Scale(plan, s);
+    p.scale = scale > 0 ? scale : Scale(plan, s, kQualityGuard);
     p.width = CeilDiv(CeilDiv(x.in_size, s.h) * p.scale, 8);
     p.height = CeilDiv(CeilDiv(y.in_size, s.v) * p.scale, 8);
     const double step_x = 8.0 * s.h / p.scale, step_y = 8.0 * s.v / p.scale;

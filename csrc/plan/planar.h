@@ -32,6 +32,6 @@ PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan&
 // The scale of the first component, without the taps. Where it is 8 the decoder saves nothing, and planes cost
 // as much as exact fidelity or up to a third more (docs/performance.md), so the image is processed exactly.
 // Nearest is always exact: it picks single pixels, which a reduced plane does not have.
-int LumaScale(const Header& header, const Spec& spec, const Plan& plan);
+int LumaScale(const Header& header, const Spec& spec, const Plan& plan, int guard = kQualityGuard);
 
 }  // namespace fastpre

@@ -102,8 +102,8 @@ class Cuda:
         with torch.cuda.device(tensor.device):
             if torch.cuda.is_current_stream_capturing():
                 msg = (
-                    "decoding waits for the host and cannot be part of a CUDA graph: capture the consumer alone, with a "
-                    "static input, and write into that with out= before each replay"
+                    "decoding waits for the host and cannot be part of a CUDA graph: capture the consumer alone, with "
+                    "a static input, and write into that with out= before each replay"
                 )
                 raise RuntimeError(msg)
         _nvjpeg.announce()
@@ -147,8 +147,8 @@ def refuse_forked_worker() -> None:
     torch = _torch.require()
     if forked or torch.cuda._is_in_bad_fork():
         msg = (
-            'device="cuda" cannot be used in a forked worker process, such as a DataLoader\'s: let workers ship bytes and '
-            "decode in the main process (fastpre.data.Loader does), or give the DataLoader "
+            'device="cuda" cannot be used in a forked worker process, such as a DataLoader\'s: let workers ship bytes '
+            "and decode in the main process (fastpre.data.Loader does), or give the DataLoader "
             'multiprocessing_context="spawn"'
         )
         raise BackendUnavailable(msg)
@@ -173,13 +173,16 @@ def resolve(device: Any) -> Device:
 
 
 def _cuda(name: str, index: int | None) -> Device:
+    if _core.build_info()["cuda"]:
+        refuse_forked_worker()  # before CUDA is asked anything, which may fail in its own words there
     info = _core.cuda_info()
     if info["missing"]:
         raise BackendUnavailable(f"device={name!r}: {info['missing']}")
     if index is not None and index >= len(info["devices"]):
         raise BackendUnavailable(f"device={name!r}: this machine shows {len(info['devices'])} CUDA devices")
     torch = _torch.require()
-    if not torch.cuda._is_in_bad_fork() and not torch.cuda.is_available():
-        msg = f"device={name!r}: the installed torch ({torch.__version__}) sees no CUDA device; install one built for CUDA"
+    if not torch.cuda.is_available():
+        version = torch.__version__
+        msg = f"device={name!r}: the installed torch ({version}) sees no CUDA device; install one built for CUDA"
         raise BackendUnavailable(msg)
     return Cuda(index)

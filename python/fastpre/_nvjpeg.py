@@ -1,4 +1,4 @@
-"""Where nvJPEG may be: the `nvidia-nvjpeg` wheel, a CUDA toolkit, the loader's path; the core tries them in this order."""
+"""Where nvJPEG may be: the `nvidia-nvjpeg` wheel, a CUDA toolkit; the core tries these before the loader's path."""
 
 from __future__ import annotations
 

@@ -13,18 +13,19 @@ import numpy as np
 
 from fastpre import Preprocessor, Spec, __version__, _core
 
+from .accelerators import cuda_report, cuda_rows
 from .photographs import generated
 from .reference import bit_equal
 
 __all__ = ["doctor", "gray_jpeg"]
 
-LIBRARIES = ("numpy", "torch", "torchvision", "pillow", "click", "rich", "safetensors")
+LIBRARIES = ("numpy", "torch", "torchvision", "pillow", "click", "rich", "safetensors", "nvidia-nvjpeg")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")
 def doctor(as_json: bool) -> None:
-    r"""Show versions, instruction sets, threads and what CUDA lacks; then check that decoding works.
+    r"""Show versions, instruction sets, threads, CUDA devices and what they lack; then check that decoding works.
 
     The exit code is 2 if the check fails.
 
@@ -33,7 +34,7 @@ def doctor(as_json: bool) -> None:
       fastpre doctor
       FASTPRE_TARGET=AVX2 fastpre doctor --json
     """
-    checks = {"flat gray": _check_flat_gray(), **_check_against_pillow()}
+    checks = {"flat gray": _check_flat_gray(), **_check_against_pillow(), **_check_cuda()}
     build = _core.build_info()
     report: dict[str, Any] = {
         "fastpre": __version__,
@@ -44,8 +45,7 @@ def doctor(as_json: bool) -> None:
         "forced_target": os.environ.get("FASTPRE_TARGET"),
         "threads": _core.available_threads(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "cuda": build["cuda"],
-        "cuda_missing": build["cuda_missing"],
+        "cuda": cuda_report(),
         "checks": checks,
     }
     if as_json:
@@ -109,6 +109,27 @@ def _check_against_pillow() -> dict[str, dict[str, Any]]:
     return {"Pillow": {"ok": ok, "detail": detail}}
 
 
+def _check_cuda() -> dict[str, dict[str, Any]]:
+    """The CUDA kernels against the CPU, to the bit: on each device, and on the emulator that every build has."""
+    images = [gray_jpeg(200), *generated(2)]
+    spec = Spec(resize=72, crop=64)
+    want = np.from_dlpack(Preprocessor(spec, num_threads=1).dlpack(images))
+    names = ["emulated", *(f"cuda:{device['index']}" for device in _core.cuda_info()["devices"])]
+    checks = {}
+    for name in names:
+        try:
+            pre = Preprocessor(spec, device=name, num_threads=1)
+            got = np.from_dlpack(pre.dlpack(images)) if name == "emulated" else pre(images).cpu().numpy()
+            ok = bool(np.array_equal(got, want))
+            detail = (
+                "the kernels give the CPU's bits" if ok else f"{int((got != want).sum())} values differ from the CPU's"
+            )
+        except Exception as e:  # a broken installation is what this command is for
+            ok, detail = False, f"{type(e).__name__}: {e}"
+        checks[f"CUDA kernels, {name}"] = {"ok": ok, "detail": detail}
+    return checks
+
+
 def _version(library: str) -> str | None:
     try:
         return importlib.metadata.version(library)
@@ -126,9 +147,8 @@ def _show(report: dict[str, Any]) -> None:
         "kernels": f"{report['active_target']}{forced}, of {' '.join(report['targets'])}",
         "threads": report["threads"],
         "libraries": ", ".join(f"{name} {version or 'not installed'}" for name, version in report["libraries"].items()),
-        "CUDA": "built in" if report["cuda"] else report["cuda_missing"],
     }
-    for key, text in rows.items():
+    for key, text in [*rows.items(), *cuda_rows(report["cuda"])]:
         click.echo(f"{key:<10} {text}")
     for name, check in report["checks"].items():
         click.echo(f"{'check':<10} {name}: {'ok' if check['ok'] else 'FAILED'}, {check['detail']}")
