@@ -159,6 +159,7 @@ void register_cpu(py::module_& m) {
       .def_readonly("retried", &Record::retried)
       .def_property_readonly("target", [](const Record& r) { return std::string(r.target); })
       .def_readonly("peak_bytes", &Record::peak_bytes)
+      .def_readonly("uploaded_bytes", &Record::uploaded_bytes)
       .def_property_readonly("stages_us", [](const Record& r) {
         py::dict d;
         for (int s = 0; s < kStageCount; ++s) d[kStageNames[s]] = r.stages_us[s];

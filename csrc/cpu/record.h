@@ -24,7 +24,8 @@ struct Record {
   std::string retried;      // why the CPU did an image again that the GPU's decoder had taken; empty otherwise
   const char* target = "";  // instruction set that ran
   std::array<float, kStageCount> stages_us{};
-  int64_t peak_bytes = 0;  // of the worker's own buffers, without libjpeg's
+  int64_t peak_bytes = 0;      // of the worker's own buffers, without libjpeg's
+  int64_t uploaded_bytes = 0;  // to a device, for this image alone
 };
 
 // Reading it takes about 25 ns, so it is read per block of rows.

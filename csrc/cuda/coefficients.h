@@ -1,4 +1,4 @@
-// The CPU's part of an exact image: entropy decoding, and packing what comes out for the device (cuda/sparse.h).
+// The CPU's part of an exact image: entropy decoding, and packing what comes out for the device (jpeg/sparse_format.h).
 #pragma once
 
 #include <array>
@@ -11,6 +11,7 @@
 #include "jpeg/frame.h"
 #include "jpeg/groups.h"
 #include "jpeg/kernels.h"
+#include "jpeg/sparse.h"
 
 namespace fastpre::cuda {
 
@@ -33,7 +34,7 @@ struct CoefficientLayout {
 CoefficientLayout LayOutCoefficients(const Frame& frame, const Rect& source, size_t compressed_bytes);
 
 // One thread's decoder and scratch memory.
-class CoefficientPacker final : private GroupSink {
+class CoefficientPacker {
  public:
   // Into region[0, layout.region_bytes); returns how much of it was used. Throws Declined. `whole`: what follows the
   // last scan must be EOI, as exact fidelity wants it.
@@ -42,17 +43,8 @@ class CoefficientPacker final : private GroupSink {
   void Trim(size_t keep_bytes);
 
  private:
-  void Group(const GroupPlace& place, const int16_t* coefficients, int last) override;
-  void Block(const CoefficientLayout::Component& c, size_t index, const int16_t* coefficients, const int16_t* quant);
-  void CheckExtremes(const FrameComponent& c, const int16_t* coefficients, int last);
-
-  const Frame* frame_ = nullptr;
-  const CoefficientLayout* layout_ = nullptr;
-  const JpegKernels* kernels_ = nullptr;
-  uint8_t* region_ = nullptr;
-  uint16_t *next_ = nullptr, *end_ = nullptr;
-  int64_t largest_sum_ = 0;  // of the magnitudes in a block of the group at hand
   GroupDecoder groups_;
+  SparseWriter writer_;
 };
 
 }  // namespace fastpre::cuda

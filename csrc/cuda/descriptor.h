@@ -86,7 +86,7 @@ struct ResampleLaunch {
   DeviceAffine affine;
 };
 
-// Quantized coefficients of one component's blocks, row by row, sparse (cuda/sparse.h), to samples.
+// Quantized coefficients of one component's blocks, row by row, sparse (jpeg/sparse_format.h), to samples.
 struct IdctTask {
   const uint32_t* offset;  // of each block, in words
   const uint8_t* count;    // of each block: entries, and kWideEntries

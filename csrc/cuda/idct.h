@@ -4,8 +4,8 @@
 
 #include "cuda/block.h"
 #include "cuda/descriptor.h"
-#include "cuda/sparse.h"
 #include "jpeg/idct.h"
+#include "jpeg/sparse_format.h"
 
 namespace fastpre::cuda {
 

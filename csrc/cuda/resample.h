@@ -43,7 +43,8 @@ FASTPRE_HD typename Sum::Element ApplyTaps(const DeviceTaps& taps, int position,
   const Span span = taps.span[position];
   const int32_t* weight = taps.weight + position;
   Sum sum;
-  for (int s = span.begin; s < span.end; ++s, weight += taps.count) sum.Add(ReadOnly(weight), line[(s - origin) * stride]);
+  for (int s = span.begin; s < span.end; ++s, weight += taps.count)
+    sum.Add(ReadOnly(weight), line[(s - origin) * stride]);
   return sum.Total();
 }
 

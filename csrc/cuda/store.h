@@ -36,7 +36,9 @@ struct AsF32 {
 };
 struct AsU16 {
   using Type = uint16_t;
-  FASTPRE_HD static uint16_t Value(const DeviceAffine& a, int color, int value) { return ReadOnly(a.u16 + 256 * color + value); }
+  FASTPRE_HD static uint16_t Value(const DeviceAffine& a, int color, int value) {
+    return ReadOnly(a.u16 + 256 * color + value);
+  }
 };
 struct AsU8 {
   using Type = uint8_t;

@@ -214,6 +214,7 @@ void Wave::DecodeOnEngines() {
     device_.runtime().SynchronizeStream(slot_->engines);
     for (size_t i = 0; i < jobs.size(); ++i) {
       jobs[i]->record->decoder = "nvjpeg-hardware";
+      jobs[i]->record->uploaded_bytes = static_cast<int64_t>(jobs[i]->bytes.size());
       jobs[i]->nvjpeg_failure = list[i].failure;
     }
   }
@@ -247,6 +248,7 @@ bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
   if (done) {
     device_.runtime().CopyToDevice(slot_->device + job->region, slot_->pinned + job->region, used, slot_->copies);
     job->record->decoder = "fastpre";
+    job->record->uploaded_bytes = static_cast<int64_t>(used);
   }
   clock.Charge(kStageDecode);
   return done;
@@ -259,6 +261,7 @@ void Wave::DecodeHybrid(Job* job) {
   decoder->Decode(&n, nullptr, slot_->decoders);
   device_.ReturnHybrid(std::move(decoder));
   job->record->decoder = "nvjpeg-cuda";
+  job->record->uploaded_bytes = static_cast<int64_t>(job->bytes.size());
   job->nvjpeg_failure = n.failure;
   clock.Charge(kStageDecode);
 }
@@ -275,6 +278,7 @@ void Wave::DecodePixels(Job* job, Worker& worker, Crew* crew) {
   worker.Run(job->bytes, pixel_spec_, pixel_affine_, view, &record, crew);
   for (int s = 0; s < kStageCount; ++s) record.stages_us[s] += job->record->stages_us[s];
   record.retried = job->record->retried;
+  record.uploaded_bytes = static_cast<int64_t>(job->pixel_bytes);
   if (record.declined.empty()) record.declined = job->choice.declined;
   *job->record = std::move(record);
   job->failed = !job->record->ok;

@@ -65,9 +65,29 @@ inline int TakeValue(Bits* bits, uint32_t size) {
   return true;
 }
 
+// Where TakeAc's values go: to a block of a group (sparse.h has another form), or nowhere.
+struct DenseBlock {
+  int16_t* out;
+
+  // The values of a table entry, for the position `k` before it: two symbols, as huffman.h has them.
+  [[gnu::always_inline]] void Pair(uint32_t k, uint32_t entry) {
+    out[kPlace[k + (entry >> 10 & 127) - 1]] = static_cast<int16_t>(static_cast<int32_t>(entry) >> 25);
+    out[kPlace[k + (entry >> 6 & 15)]] = static_cast<int16_t>(static_cast<int32_t>(entry << 7) >> 24);
+  }
+  void Escape(uint32_t k) { out[kPlace[k]] = 0; }  // the escape's "first value" went there
+  void Split(uint32_t) {}                          // the second value went to a dummy
+  void Value(uint32_t k, int value) { out[kPlace[k]] = static_cast<int16_t>(value); }
+};
+struct NoBlock {
+  void Pair(uint32_t, uint32_t) {}
+  void Escape(uint32_t) {}
+  void Split(uint32_t) {}
+  void Value(uint32_t, int) {}
+};
+
 // The AC coefficients of a block; returns the position of the last one, -1 if the data is broken.
-template <bool kStore>
-[[gnu::always_inline]] inline int TakeAc(Bits* state, const AcTable& table, int16_t* out) {
+template <class Out>
+[[gnu::always_inline]] inline int TakeAc(Bits* state, const AcTable& table, Out& out) {
   Bits bits = *state;
   uint32_t k = 1, entry, used = 0;
   uint64_t before;
@@ -79,10 +99,7 @@ template <bool kStore>
     bits.window <<= entry & 63;
     used += entry;
     const uint32_t advance = entry >> 10 & 127;
-    if constexpr (kStore) {
-      out[kPlace[k + advance - 1]] = static_cast<int16_t>(static_cast<int32_t>(entry) >> 25);
-      out[kPlace[k + (entry >> 6 & 15)]] = static_cast<int16_t>(static_cast<int32_t>(entry << 7) >> 24);
-    }
+    out.Pair(k, entry);
     k += advance;
     return k > 63;
   };
@@ -111,6 +128,7 @@ template <bool kStore>
       }
       // The first symbol of a pair ended the block, so the second one belongs to the next block.
       if (k - advance + (entry >> 6 & 15) != 63) return -1;
+      out.Split(entry);
       bits.window = before;
       bits.count += entry & 63;
       const CanonicalCode::Found found = table.canonical.Find(static_cast<uint32_t>(before >> 48));
@@ -127,7 +145,7 @@ template <bool kStore>
       length = static_cast<uint32_t>(found.length);
       symbol = static_cast<uint32_t>(found.symbol);
     }
-    if constexpr (kStore) out[kPlace[k]] = 0;  // the escape's "first value" went there
+    out.Escape(k);
     bits.Drop(length);
     const uint32_t size = symbol & 15;
     if (size == 0 && symbol != 0xF0) {
@@ -137,7 +155,7 @@ template <bool kStore>
     k += symbol >> 4;
     if (k > 63) return -1;
     const int value = TakeValue(&bits, size);
-    if constexpr (kStore) out[kPlace[k]] = static_cast<int16_t>(value);
+    out.Value(k, value);
     if (++k > 63) {
       last = 63;
       break;

@@ -68,9 +68,15 @@ bool McuCursor::Blocks(McuStore* store, int slot) {
     int& dc = dc_[block.component];
     dc += difference;
     if (dc < -kMaxDc || dc > kMaxDc) return false;
-    int16_t* const out = coefficients + place->offset;
-    if constexpr (kStore) out[0] = static_cast<int16_t>(dc);
-    const int last = TakeAc<kStore>(&bits, *block.ac, out);
+    DenseBlock dense{coefficients + place->offset};
+    NoBlock nowhere;
+    int last;
+    if constexpr (kStore) {
+      dense.out[0] = static_cast<int16_t>(dc);
+      last = TakeAc(&bits, *block.ac, dense);
+    } else {
+      last = TakeAc(&bits, *block.ac, nowhere);
+    }
     if (last < 0) return false;
     if constexpr (kStore) last_of[place->group] = std::max(last_of[place->group], static_cast<uint8_t>(last));
     ++place;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/round.h"
+#include "jpeg/dct.h"
 #include "jpeg/decoder.h"
 
 namespace fastpre {
@@ -193,6 +194,8 @@ class Parser {
       const int quant = quant_index_[c.index];
       if (quant > 3 || !quant_[quant]) throw Declined("a component without its quantization table");
       f.quant = *quant_[quant];
+      f.tame = std::all_of(f.quant.begin(), f.quant.begin() + 8,
+                           [](int16_t q) { return q > 0 && 128 * q <= jpeg::kExactRange; });
       blocks += f.h * f.v;
     }
     if (scan.count > 1 && blocks > kMaxMcuBlocks) throw Declined("an MCU of more than 10 blocks");

@@ -86,6 +86,67 @@ void GroupDecoder::DecodeRow(GroupSink* sink) {
   ++next_row_;
 }
 
+void GroupDecoder::DecodeRow(const std::array<SparseTables, 4>& tables, SparseWriter* writer) {
+  if (with_crew_) {
+    // Helpers make dense blocks.
+    struct Packer final : GroupSink {
+      void Group(const GroupPlace& place, const int16_t* coefficients, int) override {
+        const SparseTables& t = (*tables)[place.component];
+        const ptrdiff_t at = ptrdiff_t{t.blocks_x} * (place.row - t.row) + place.column - t.column;
+        const SparseTarget target{t.offset + at, t.head + at, 1, &frame->component[place.component]};
+        for (int b = place.first; b < place.end; ++b) {
+          if (place.column + b - t.column < t.blocks_x) writer->Dense(coefficients + 8 * b, target, b);
+        }
+      }
+      const std::array<SparseTables, 4>* tables;
+      const Frame* frame;
+      SparseWriter* writer;
+    } packer;
+    packer.tables = &tables, packer.frame = frame_, packer.writer = writer;
+    DecodeAhead(&packer);
+  } else {
+    for (Stream& s : streams_) DecodeSparse(&s, tables, writer);
+  }
+  ++next_row_;
+}
+
+void GroupDecoder::DecodeSparse(Stream* s, const std::array<SparseTables, 4>& tables, SparseWriter* writer) {
+  if (s->header->count > 1) {
+    s->skip += wanted_.x0;
+    DecodeSparse(s, wanted_.x0, wanted_.x1, 0, tables, writer);
+    s->skip += frame_->mcus_x - wanted_.x1;
+    return;
+  }
+  const FrameComponent& c = frame_->component[s->header->component[0].index];
+  const int from = std::min(wanted_.x0 * c.h, c.blocks_x), to = std::min(wanted_.x1 * c.h, c.blocks_x);
+  for (int row = 0; row < c.v && next_row_ * c.v + row < c.blocks_y; ++row) {
+    s->skip += from;
+    DecodeSparse(s, from, to, row, tables, writer);
+    s->skip += c.blocks_x - to;
+  }
+}
+
+// MCUs [from, to); those of a scan of one component are blocks, of row `block_row` of the row of MCUs.
+void GroupDecoder::DecodeSparse(Stream* s, int from, int to, int block_row, const std::array<SparseTables, 4>& tables,
+                                SparseWriter* writer) {
+  if (from >= to) return;
+  s->scan.Skip(s->skip);
+  s->skip = 0;
+  sparse_targets_.clear();
+  for (int i = 0; i < s->header->count; ++i) {
+    const int index = s->header->component[i].index;
+    const FrameComponent& c = frame_->component[index];
+    const SparseTables& t = tables[index];
+    const int h = Across(*s->header, index), v = s->header->count == 1 ? 1 : c.v;
+    for (int k = 0; k < h * v; ++k) {
+      const int row = next_row_ * c.v + block_row + k / h - t.row, column = from * h + k % h - t.column;
+      const ptrdiff_t at = ptrdiff_t{t.blocks_x} * row + column;
+      sparse_targets_.push_back({t.offset + at, t.head + at, h, &c});
+    }
+  }
+  s->scan.DecodeSparse(to - from, sparse_targets_.data(), 0, writer);
+}
+
 void GroupDecoder::DecodeAhead(GroupSink* sink) {
   const int64_t row = int64_t{frame_->mcus_x} * next_row_;
   ahead_.Visit(row + wanted_.x0, row + wanted_.x1, [&](const EntropyAhead::Batch& b) {

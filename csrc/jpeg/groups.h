@@ -35,6 +35,14 @@ class GroupSink {
   virtual void Group(const GroupPlace& place, const int16_t* coefficients, int last) = 0;
 };
 
+// Where the sparse blocks of one component are noted: tables of blocks_x columns, whose first entry is block (column,
+// row).
+struct SparseTables {
+  uint32_t* offset = nullptr;
+  uint8_t* head = nullptr;
+  int column = 0, row = 0, blocks_x = 0;
+};
+
 class GroupDecoder {
  public:
   // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. A `crew`'s idle
@@ -45,6 +53,8 @@ class GroupDecoder {
 
   // Hands over the groups of the next row of MCUs.
   void DecodeRow(GroupSink* sink);
+  // The same, as sparse blocks; tables[c] is component c's, and begins with the wanted column of MCUs.
+  void DecodeRow(const std::array<SparseTables, 4>& tables, SparseWriter* writer);
   // The row of MCUs that DecodeRow would decode next.
   int next_row() const { return next_row_; }
 
@@ -74,6 +84,9 @@ class GroupDecoder {
   void DecodeInterleaved(Stream* stream, GroupSink* sink);
   void DecodeSingle(Stream* stream, GroupSink* sink);
   void DecodeBatches(Stream* stream, int from, int to, int block_row, GroupSink* sink);
+  void DecodeSparse(Stream* stream, const std::array<SparseTables, 4>& tables, SparseWriter* writer);
+  void DecodeSparse(Stream* stream, int from, int to, int block_row, const std::array<SparseTables, 4>& tables,
+                    SparseWriter* writer);
   // The groups of four MCUs, of which `from` to `to` count, the first one at MCU column `column`.
   void HandOver(const Stream& stream, const int16_t* coefficients, const uint8_t* last, int column, int from, int to,
                 int block_row, GroupSink* sink);
@@ -83,6 +96,7 @@ class GroupDecoder {
   McuColumns wanted_;
   Buffer coefficients_;
   std::array<uint8_t, 10> last_{};  // of each group: see BlockTarget
+  std::vector<SparseTarget> sparse_targets_;
   std::vector<Stream> streams_;
   HuffmanCache cache_;
   EntropyAhead ahead_;  // takes the place of the only stream's scan while `with_crew_`

@@ -8,6 +8,7 @@
 namespace fastpre {
 namespace {
 
+constexpr int kAtOnce = 256;  // MCUs, so that predictions cannot overflow before they are looked at
 constexpr const char* kEndsEarly = "the scan's data ends before the image does";
 constexpr const char* kNoRestart = "a restart marker is not where it belongs";
 
@@ -41,8 +42,9 @@ void ScanDecoder::Restart(Bits* bits) {
   dc_.fill(0);
 }
 
-template <bool kStore>
-void ScanDecoder::Run(int count, const BlockTarget* targets) {
+// block(m, i, dc, bits, tables): the AC coefficients of block i of MCU m; returns the position of the last one.
+template <class Block>
+[[gnu::always_inline]] inline void ScanDecoder::Run(int count, const Block& block) {
   Bits bits = bits_;
   const BlockTables* const mcu = mcu_.data();
   const int blocks = this->blocks();
@@ -53,23 +55,14 @@ void ScanDecoder::Run(int count, const BlockTarget* targets) {
     }
     if (!reader_.Reserve(&bits)) throw Declined(kEndsEarly);
     for (int i = 0; i < blocks; ++i) {
-      const BlockTables& block = mcu[i];
+      const BlockTables& tables = mcu[i];
       bits.Refill();
-      int difference, last;
-      if (!TakeDc(&bits, *block.dc, &difference)) throw Declined("a code that no Huffman table has");
-      int& dc = dc_[block.component];
+      int difference;
+      if (!TakeDc(&bits, *tables.dc, &difference)) throw Declined("a code that no Huffman table has");
+      int& dc = dc_[tables.component];
       dc += difference;
-      if constexpr (kStore) {
-        const BlockTarget& target = targets[i];
-        target.coefficients[0] = static_cast<int16_t>(dc);
-        last = TakeAc<true>(&bits, *block.ac, target.coefficients);
-        *target.last = std::max(*target.last, static_cast<uint8_t>(last));
-      } else {
-        last = TakeAc<false>(&bits, *block.ac, nullptr);
-      }
-      if (last < 0) throw Declined("a broken block");
+      if (block(m, i, dc, &bits, *tables.ac) < 0) throw Declined("a broken block");
     }
-    targets += kStore ? blocks : 0;
   }
   if (!reader_.Reserve(&bits)) throw Declined(kEndsEarly);
   bits_ = bits;
@@ -79,12 +72,40 @@ void ScanDecoder::Run(int count, const BlockTarget* targets) {
   }
 }
 
-void ScanDecoder::Decode(int count, const BlockTarget* targets) { Run<true>(count, targets); }
+void ScanDecoder::Decode(int count, const BlockTarget* targets) {
+  Run(count, [&](int, int, int dc, Bits* bits, const AcTable& table) __attribute__((always_inline)) {
+    const BlockTarget& target = *targets++;
+    DenseBlock out{target.coefficients};
+    target.coefficients[0] = static_cast<int16_t>(dc);
+    const int last = TakeAc(bits, table, out);
+    *target.last = std::max(*target.last, static_cast<uint8_t>(last));
+    return last;
+  });
+}
+
+void ScanDecoder::DecodeSparse(int count, const SparseTarget* targets, int first, SparseWriter* writer) {
+  for (; count > kAtOnce; count -= kAtOnce, first += kAtOnce) RunSparse(kAtOnce, targets, first, writer);
+  if (count > 0) RunSparse(count, targets, first, writer);
+}
+
+void ScanDecoder::RunSparse(int count, const SparseTarget* targets, int first, SparseWriter* writer) {
+  Run(count, [&](int m, int i, int dc, Bits* bits, const AcTable& table) __attribute__((always_inline)) {
+    SparseEntries out = writer->Begin(dc);
+    const int last = TakeAc(bits, table, out);
+    if (last >= 0) writer->End(out, targets[i], first + m);
+    return last;
+  });
+}
 
 void ScanDecoder::Skip(int64_t count) {
-  constexpr int kAtOnce = 256;  // so that predictions cannot overflow before they are looked at
-  for (; count > kAtOnce; count -= kAtOnce) Run<false>(kAtOnce, nullptr);
-  if (count > 0) Run<false>(static_cast<int>(count), nullptr);
+  const auto skip = [&](int mcus) {
+    Run(mcus, [](int, int, int, Bits* bits, const AcTable& table) __attribute__((always_inline)) {
+      NoBlock out;
+      return TakeAc(bits, table, out);
+    });
+  };
+  for (; count > kAtOnce; count -= kAtOnce) skip(kAtOnce);
+  if (count > 0) skip(static_cast<int>(count));
 }
 
 // What a damaged interval holds would not have mattered: libjpeg, too, starts afresh behind the marker.

@@ -10,6 +10,7 @@
 #include "jpeg/frame.h"
 #include "jpeg/huffman.h"
 #include "jpeg/kernels.h"
+#include "jpeg/sparse.h"
 
 namespace fastpre {
 
@@ -36,6 +37,8 @@ class ScanDecoder {
   // The next `count` MCUs; targets[m * blocks() + i] is block i of MCU m. Throws Declined where the
   // data is not what an encoder writes; the targets are then garbage.
   void Decode(int count, const BlockTarget* targets);
+  // The same into sparse blocks: targets[i] is for block i of every MCU, the first of which has number `first` there.
+  void DecodeSparse(int count, const SparseTarget* targets, int first, SparseWriter* writer);
   // The same without keeping coefficients.
   void Skip(int64_t count);
   // Before the first MCU: passes over as many of the next `count` MCUs as whole restart intervals hold, without
@@ -47,8 +50,9 @@ class ScanDecoder {
   int MarkerAfter() const { return reader_.MarkerAfter(interval_ > 0); }
 
  private:
-  template <bool kStore>
-  void Run(int count, const BlockTarget* targets);
+  template <class Block>
+  void Run(int count, const Block& block);
+  void RunSparse(int count, const SparseTarget* targets, int first, SparseWriter* writer);
   void Restart(Bits* bits);
 
   BitReader reader_;

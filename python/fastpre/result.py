@@ -73,6 +73,11 @@ class ImageResult:
         """Memory of fastpre's own buffers while this image was processed, without the decoder's."""
         return self._record.peak_bytes
 
+    @property
+    def uploaded_bytes(self) -> int:
+        """Bytes that went to the device for this image alone: coefficients, 8-bit pixels, or (nvJPEG) the stream."""
+        return self._record.uploaded_bytes
+
     def __repr__(self) -> str:
         if not self.ok:
             return f"ImageResult({self.index}, error={self.error!r})"

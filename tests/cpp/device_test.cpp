@@ -118,6 +118,26 @@ void TestDrawn(cuda::Device& device, uint64_t seed, bool damaged) {
   Compare(device, streams, spec, choose, "seed " + std::to_string(seed) + (damaged ? " damaged" : ""));
 }
 
+// One large image and idle threads, which decode ahead into dense blocks.
+void TestCrew(cuda::Device& device, uint64_t seed) {
+  Choices choose(seed);
+  JpegSpec jpeg = MakeSpec(2000, 1500, {{2, seed % 2 ? 2 : 1}, {1, 1}, {1, 1}});
+  jpeg.density = 25;
+  const Stream stream = WriteJpeg(jpeg, choose).bytes;
+  Spec spec;
+  spec.resize_height = spec.resize_width = 200;
+  spec.crop_height = spec.crop_width = 150;
+  const Affine affine = ComputeAffine(spec);
+  const Layout layout = DenseLayout(1, spec);
+  const Outputs cpu = OnCpu({stream}, spec, affine, layout);
+  for (const int threads : {1, 4}) {
+    const Outputs gpu = OnDevice(device, {stream}, spec, affine, layout, threads);
+    CHECK(gpu.records[0].ok && std::string(gpu.records[0].target) == "CUDA", gpu.records[0].declined);
+    CHECK(cpu.memory == gpu.memory, "crew, " + std::to_string(threads) + " threads");
+    ++cases;
+  }
+}
+
 // Ratios up to 100 and past what shared memory holds.
 void TestRatio(cuda::Device& device, int width, int height, int to, Filter filter) {
   Choices choose(static_cast<uint64_t>(width) * 7919 + height);
@@ -186,6 +206,7 @@ int main(int argc, char** argv) {
     TestRatio(ascending, 9000, 16, 3, filter);
     TestRatio(ascending, 16, 9000, 3, filter);
   }
+  for (uint64_t seed = 0; seed < 4; ++seed) TestCrew(ascending, seed);
   for (const auto& [name, number] : decoders) std::printf("%s: %ld images\n", name.c_str(), number);
   return Summary("device", cases);
 }

@@ -1,0 +1,433 @@
+"""A DataLoader whose workers only fetch: this process decodes whole batches, ahead of whoever consumes them."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import enum
+import operator
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Literal, TypeAlias
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+from .. import _devices
+from ..errors import BackendUnavailable
+from ..preprocessor import Preprocessor
+from ..spec import OnError, Spec
+from .collate import Compressed, Decoded, Decoder, pack
+
+__all__ = ["Loader"]
+
+STUCK_S = 5.0  # as long as torch waits for a worker that should end
+
+
+class Loader:
+    """Iterates over a dataset of compressed images in decoded batches.
+
+    A batch is what `torch.utils.data.DataLoader` would give if the samples' images were (C, H, W) tensors: the
+    (N, C, H, W) tensor alone, or for tuples (image, *targets) a list [tensor, *collated targets], and so on for
+    lists and named tuples. Only images are put on `device`. Every `iter()` is an epoch of its own; several may be
+    under way at once.
+
+    Args:
+        dataset: map-style or iterable. Its items are images, or tuples or lists that begin with one: bytes-like,
+            1-D uint8 arrays or tensors, or paths, which are read by the decoding threads.
+        spec: what to do with the images. None: `Spec()`.
+        device: where batches are decoded and stay: "cpu", "cuda" (torch's current device when an iteration begins),
+            "cuda:1", or a torch.device. Workers never touch it, so forked ones are fine.
+        on_error: "raise" the `ImageError` in its batch's place (`.index` is the place in the batch; the next `next()`
+            goes on with the batch after), "fill" the image's slot with `fill`, or "skip" the image and its targets
+            (a batch can become empty, N = 0).
+        fill: the value of a failed image's slot, in the output's scale.
+        num_threads: decoding threads. None: the CPUs that this process may use.
+        prefetch_batches: how many batches a background thread decodes ahead. 0: the consuming thread decodes.
+            With num_workers=0 items are read by the consuming thread all the same, as DataLoader does, so that the
+            dataset needs no locks and random numbers come in a fixed order.
+        pin_memory: put what is yielded on the CPU into page-locked memory: targets, and images if device="cpu".
+        batch_size, num_workers, shuffle, sampler, batch_sampler, drop_last, prefetch_factor, persistent_workers,
+        generator, worker_init_fn, multiprocessing_context, timeout: as in DataLoader; `prefetch_factor` counts the
+            batches of compressed bytes that each worker holds ready.
+
+    Attributes:
+        errors: with on_error="fill" and "skip", what was wrong with images of the batch that was given last.
+
+    Raises:
+        BackendUnavailable: the device, or pinned memory, cannot be had here.
+        ValueError, TypeError: wrong arguments.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        spec: Spec | None = None,
+        *,
+        batch_size: int = 1,
+        device: Any = "cpu",
+        num_workers: int = 0,
+        shuffle: bool | None = None,
+        sampler: Sampler[Any] | Iterable[Any] | None = None,
+        batch_sampler: Sampler[list[Any]] | Iterable[list[Any]] | None = None,
+        drop_last: bool = False,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        generator: torch.Generator | None = None,
+        worker_init_fn: Callable[[int], None] | None = None,
+        multiprocessing_context: Any = None,
+        timeout: float = 0,
+        num_threads: int | None = None,
+        prefetch_batches: int = 2,
+        pin_memory: bool = False,
+    ) -> None:
+        if batch_size is None:
+            raise ValueError("batch_size=None (a dataset of ready batches) is not supported; batches are made here")
+        on_cpu = str(device).partition(":")[0] != "cuda"
+        self._decoder = Decoder(
+            Preprocessor(spec, device, num_threads, pin_memory=pin_memory and on_cpu), on_error, fill
+        )
+        if pin_memory and not torch.cuda.is_available():
+            raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
+        self._prefetch_batches = _count("prefetch_batches", prefetch_batches)
+        self._options: dict[str, Any] = {
+            "num_workers": num_workers,
+            "collate_fn": pack,
+            "pin_memory": pin_memory,
+            "timeout": timeout,
+            "worker_init_fn": worker_init_fn,
+            "multiprocessing_context": multiprocessing_context,
+            "generator": generator,
+            "prefetch_factor": prefetch_factor,
+        }
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            sampler=sampler,
+            batch_sampler=batch_sampler,
+            drop_last=drop_last,
+            persistent_workers=persistent_workers,
+            **self._options,
+        )
+        self._streams: dict[int, torch.cuda.Stream] = {}
+        self._served: _Inline | _Ahead | None = None  # whom the persistent workers work for
+        self.errors: list[Exception] = []
+
+    @property
+    def spec(self) -> Spec:
+        """What is done with the images."""
+        return self._decoder.preprocessor.spec
+
+    @property
+    def device(self) -> str:
+        """Where batches are decoded, as `Preprocessor.device`."""
+        return self._decoder.preprocessor.device
+
+    @property
+    def dataset(self) -> Dataset[Any]:
+        """The dataset."""
+        return self._loader.dataset
+
+    @property
+    def sampler(self) -> Any:
+        """The sampler, as DataLoader's: `loader.sampler.set_epoch(epoch)`."""
+        return self._loader.sampler
+
+    @property
+    def batch_sampler(self) -> Any:
+        """The batch sampler, as DataLoader's."""
+        return self._loader.batch_sampler
+
+    @property
+    def batch_size(self) -> int | None:
+        """Samples per batch; None with a `batch_sampler`."""
+        return self._loader.batch_size
+
+    def __len__(self) -> int:
+        """Batches per epoch, where the dataset has a length."""
+        return len(self._loader)
+
+    def __iter__(self) -> Batches:
+        """Begins an epoch: starts the workers, or wakes the persistent ones."""
+        ahead = self._prefetch_batches
+        decode = self._background_decoder() if ahead else self._decoder
+        own_workers = not self._workers_busy()
+        batches = self._source(own_workers)
+        stream: _Inline | _Ahead
+        if ahead:
+            stream = _Ahead(batches, decode, ahead, reads_here=self._loader.num_workers == 0)
+        else:
+            stream = _Inline(batches, decode)
+        if own_workers and self._loader.persistent_workers:
+            self._served = stream
+        return Batches(self, stream)
+
+    def _workers_busy(self) -> bool:
+        return self._served is not None and self._served.open
+
+    def _source(self, own_workers: bool) -> Iterator[Compressed]:
+        """An iterator that no other iteration shares."""
+        if own_workers:
+            return iter(self._loader)
+        # DataLoader has one iterator for its persistent workers, and would take it from the iteration that has it.
+        how: dict[str, Any] = {"batch_sampler": self._loader.batch_sampler}
+        if isinstance(self._loader.dataset, IterableDataset):
+            how = {"batch_size": self._loader.batch_size, "drop_last": self._loader.drop_last}
+        return iter(DataLoader(self._loader.dataset, **how, **self._options))
+
+    def _background_decoder(self) -> Callable[[Compressed], Decoded]:
+        preprocessor = self._decoder.preprocessor
+        if not preprocessor.device.startswith("cuda"):
+            return self._decoder
+        _devices.refuse_forked_worker()
+        # The current device is each thread's own: what "cuda" means is settled here, in the consumer's.
+        device = torch.device(preprocessor.device)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        if index not in self._streams:
+            # One for all epochs: torch's allocator keeps a pool per stream, and a new one each time would fill each.
+            self._streams[index] = torch.cuda.Stream(index)  # type: ignore[no-untyped-call]
+        pinned_down = Preprocessor(preprocessor.spec, f"cuda:{index}", preprocessor.num_threads)
+        return _OnStream(Decoder(pinned_down, self._decoder.on_error, self._decoder.fill), self._streams[index])
+
+
+class Batches(Iterator[Any]):
+    """One epoch of a `Loader`. Dropping it, or `close()`, ends its thread and workers."""
+
+    def __init__(self, loader: Loader, stream: _Inline | _Ahead) -> None:
+        self._loader = loader
+        self._stream = stream
+        self._finalizer = weakref.finalize(self, stream.close)
+        self._finalizer.atexit = False  # too late by then; see _Ahead
+
+    def __next__(self) -> Any:
+        """The next batch.
+
+        Raises:
+            ImageError: with on_error="raise".
+            Exception: whatever the dataset, a worker or the device raised, in its batch's place.
+        """
+        outcome: Outcome = END
+        try:
+            outcome = self._stream.take()
+            if isinstance(outcome, _Failed):
+                raise outcome.error
+        except BaseException:
+            # Or the traceback would keep the iterator, its thread and its workers as long as someone keeps the error,
+            # and after Ctrl-C in a notebook someone does.
+            outcome = END
+            del self
+            raise
+        if outcome is END:
+            self.close()
+            raise StopIteration
+        _hand_over(outcome)
+        self._loader.errors = outcome.errors
+        return outcome.value
+
+    def close(self) -> None:
+        """Ends the iteration: its thread, and its workers unless they are persistent. May be called twice."""
+        self._finalizer()
+
+
+def _hand_over(batch: Decoded) -> None:
+    """Makes a batch that was decoded on another CUDA stream safe to use on the consumer's current one."""
+    if batch.ready is None:
+        return
+    consumer = torch.cuda.current_stream(batch.tensor.device)
+    consumer.wait_event(batch.ready)
+    # The trap: the memory belongs to the decoding stream's pool. Once the consumer drops the tensor, the next batch
+    # would be decoded into it, while kernels that the consumer has queued still read it.
+    batch.tensor.record_stream(consumer)
+
+
+class _OnStream:
+    """Decodes on a CUDA stream of its own, and leaves an event for the consumer's."""
+
+    def __init__(self, decoder: Decoder, stream: torch.cuda.Stream) -> None:
+        self._decoder = decoder
+        self._stream = stream
+
+    def __call__(self, batch: Compressed) -> Decoded:
+        with torch.cuda.stream(self._stream):
+            decoded = self._decoder(batch)
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            ready.record(self._stream)
+        return decoded._replace(ready=ready)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Failed:
+    error: BaseException
+
+
+class _Mark(enum.Enum):
+    END = "the source has no more batches"
+    READ = "the background thread reads the batch itself"
+
+
+END: Final = _Mark.END
+READ: Final = _Mark.READ
+Order: TypeAlias = Compressed | _Failed | _Mark
+Outcome: TypeAlias = Decoded | _Failed | Literal[_Mark.END]
+
+
+class _Inline:
+    """Batches read and decoded when they are asked for."""
+
+    def __init__(self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded]) -> None:
+        self._source: Iterator[Compressed] | None = source
+        self._decode = decode
+
+    @property
+    def open(self) -> bool:
+        """False once the source may be given to another iteration."""
+        return self._source is not None
+
+    def take(self) -> Outcome:
+        """The next batch, or why there is none."""
+        batch = _read(self._source)
+        return _decoded(self._decode, batch) if isinstance(batch, Compressed) else batch
+
+    def close(self) -> None:
+        """Ends the source's workers unless they are persistent."""
+        source, self._source = self._source, None
+        _end(source)
+
+
+class _Ahead:
+    """Batches decoded by a thread, up to `ahead` of them before they are asked for.
+
+    The consumer orders batches and the thread serves the orders. Both queues are SimpleQueues because `close` may
+    run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held there.
+
+    Args:
+        reads_here: the consumer takes batches from the source and orders their decoding; else the thread does both,
+            so that unpickling what workers send is off the consumer's path too.
+    """
+
+    def __init__(
+        self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded], ahead: int, *, reads_here: bool
+    ) -> None:
+        self._source: Iterator[Compressed] | None = source
+        self._decode = decode
+        self._ahead = ahead
+        self._reads_here = reads_here
+        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._ordered = 0  # batches that were ordered and not taken
+        self._all_ordered = False
+        self._stopped = False
+        self._decoding = False
+        self._thread = threading.Thread(target=self._serve, name="fastpre.data.Loader", daemon=True)
+        self._thread.start()
+        # A daemon, lest it keep the interpreter from ending; ended here, while Python is whole, lest it return from
+        # C++ to an interpreter that is gone. Last in, first out: before torch and multiprocessing end the workers.
+        atexit.register(self.close)
+
+    @property
+    def open(self) -> bool:
+        """False once the source may be given to another iteration."""
+        return self._source is not None or self._thread.is_alive()
+
+    def take(self) -> Outcome:
+        """The next batch, or why there is none."""
+        if self._stopped:
+            return END
+        while self._ordered <= self._ahead and not self._all_ordered:  # one to take now, `ahead` for later
+            order: Order = _read(self._source) if self._reads_here else READ
+            self._all_ordered = order is END
+            self._orders.put(order)
+            self._ordered += 1
+        outcome = self._outcomes.get()
+        self._ordered -= 1
+        return outcome
+
+    def close(self) -> None:
+        """Ends the thread, and the source's workers unless they are persistent."""
+        atexit.unregister(self.close)
+        self._stopped = True
+        self._orders.put(END)
+        while self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(STUCK_S)
+            if not self._decoding:  # decoding ends; a worker may not, and then the thread waits for it alone
+                break
+        source, self._source = self._source, None
+        if not self._thread.is_alive():
+            _end(source)
+        with contextlib.suppress(Empty):
+            while True:
+                self._outcomes.get_nowait()
+        self._outcomes.put(END)  # for a consumer that waits in another thread
+
+    def _serve(self) -> None:
+        while True:
+            order = self._orders.get()
+            if self._stopped:
+                return
+            try:
+                outcome = self._outcome(order)
+            except BaseException as error:  # a dataset's SystemExit, say: the consumer must not wait for ever
+                outcome = _Failed(error)
+            last = outcome is END
+            self._outcomes.put(outcome)
+            if last:
+                return
+            del order, outcome  # the batch's memory is the consumer's to free, not this frame's
+
+    def _outcome(self, order: Order) -> Outcome:
+        batch = _read(self._source) if order is READ else order
+        if self._stopped:
+            return END
+        if not isinstance(batch, Compressed):
+            return batch
+        self._decoding = True
+        try:
+            return _decoded(self._decode, batch)
+        finally:
+            self._decoding = False
+
+
+def _count(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < 0:
+        raise ValueError(f"{name} must not be negative, got {number}")
+    return number
+
+
+def _read(source: Iterator[Compressed] | None) -> Compressed | _Failed | Literal[_Mark.END]:
+    """The next batch, or why there is none; an interrupt goes through, because the consumer may be here."""
+    if source is None:
+        return END
+    try:
+        return next(source)
+    except StopIteration:
+        return END
+    except Exception as error:
+        return _Failed(error)
+
+
+def _end(source: Iterator[Compressed] | None) -> None:
+    """Ends a DataLoader iterator's workers, unless they are persistent.
+
+    Its `__del__` would too, but an error from a worker has a traceback that keeps it, in a cycle; and when the garbage
+    collector gets to it, the queues are closed first and torch waits 5 s for each worker.
+    """
+    shut_down = getattr(source, "_shutdown_workers", None)
+    if shut_down is not None and not getattr(source, "_persistent_workers", True):
+        shut_down()
+
+
+def _decoded(decode: Callable[[Compressed], Decoded], batch: Compressed) -> Decoded | _Failed:
+    try:
+        return decode(batch)
+    except Exception as error:
+        return _Failed(error)
