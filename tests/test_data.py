@@ -728,7 +728,7 @@ def asked_in_loader(method: str | None, workers: int = 1) -> str:
 
 
 def test_cuda_is_refused_in_forked_workers() -> None:
-    refusals = [asked_in_process("fork"), asked_in_loader("fork")]
+    refusals = [asked_in_loader("fork")]
     if multiprocessing.get_start_method() == "fork":
         refusals.append(asked_in_loader(None))
     for said in refusals:
@@ -741,3 +741,15 @@ def test_cuda_is_not_refused_elsewhere() -> None:
     assert asked_in_loader(None, workers=0) == ""
     assert asked_in_process("spawn") == ""
     assert asked_in_loader("spawn") == ""
+    assert asked_in_loader("forkserver") == ""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_cuda_is_not_refused_under_another_default(method: str) -> None:
+    """Workers are then plain `Process` objects, as forked ones are under the usual default."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        assert asked_in_loader(None) == ""
+    finally:
+        multiprocessing.set_start_method(before, force=True)

@@ -136,16 +136,22 @@ def cuda_decoder() -> str:
     return name
 
 
+def _forked() -> bool:
+    """True in a process that multiprocessing forked off."""
+    kind = type(multiprocessing.current_process()).__name__
+    return kind == "ForkProcess" or (kind == "Process" and multiprocessing.get_start_method() == "fork")
+
+
 def refuse_forked_worker() -> None:
     """CUDA does not survive a fork, and what it does instead is hard to read.
 
+    Refused are DataLoader workers, whose parents have CUDA in use sooner or later, and any process that was forked off
+    after torch had it in use. Others may be the first to use it.
+
     Raises:
-        BackendUnavailable: in a forked worker process.
+        BackendUnavailable: in a forked DataLoader worker, or where CUDA was used before the fork.
     """
-    context = type(multiprocessing.current_process()).__name__
-    forked = context == "ForkProcess" or (_torch.inside_loader_worker() and context == "Process")
-    torch = _torch.require()
-    if forked or torch.cuda._is_in_bad_fork():
+    if (_torch.inside_loader_worker() and _forked()) or _torch.require().cuda._is_in_bad_fork():
         msg = (
             'device="cuda" cannot be used in a forked worker process, such as a DataLoader\'s: let workers ship bytes '
             "and decode in the main process (fastpre.data.Loader does), or give the DataLoader "
