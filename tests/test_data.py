@@ -24,6 +24,7 @@ import fastpre
 import fastpre.data
 import streams
 from fastpre import _devices
+from fastpre.data import prefetch
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # DataLoader's own, on newer Pythons
 
@@ -419,7 +420,7 @@ class Waiting(Items):
 
 
 def test_abandoned_while_a_worker_hangs(batch: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastpre.data.loader, "STUCK_S", 0.1)
+    monkeypatch.setattr(prefetch, "STUCK_S", 0.1)
     dataset = Waiting(batch)
     loader = fastpre.data.Loader(dataset, SPEC, batch_size=2, num_workers=1, multiprocessing_context="fork")
     batches = iter(loader)

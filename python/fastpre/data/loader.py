@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import dataclasses
-import enum
 import operator
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, SimpleQueue
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
@@ -21,10 +15,9 @@ from ..errors import BackendUnavailable
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec
 from .collate import Compressed, Decoded, Decoder, pack
+from .prefetch import END, Ahead, Failed, Inline, Outcome
 
 __all__ = ["Loader"]
-
-STUCK_S = 5.0  # as long as torch waits for a worker that should end
 
 
 class Loader:
@@ -116,7 +109,7 @@ class Loader:
             **self._options,
         )
         self._streams: dict[int, torch.cuda.Stream] = {}
-        self._served: _Inline | _Ahead | None = None  # whom the persistent workers work for
+        self._served: Inline | Ahead | None = None  # whom the persistent workers work for
         self.errors: list[Exception] = []
 
     @property
@@ -159,11 +152,11 @@ class Loader:
         decode = self._background_decoder() if ahead else self._decoder
         own_workers = not self._workers_busy()
         batches = self._source(own_workers)
-        stream: _Inline | _Ahead
+        stream: Inline | Ahead
         if ahead:
-            stream = _Ahead(batches, decode, ahead, reads_here=self._loader.num_workers == 0)
+            stream = Ahead(batches, decode, ahead, reads_here=self._loader.num_workers == 0)
         else:
-            stream = _Inline(batches, decode)
+            stream = Inline(batches, decode)
         if own_workers and self._loader.persistent_workers:
             self._served = stream
         return Batches(self, stream)
@@ -199,11 +192,11 @@ class Loader:
 class Batches(Iterator[Any]):
     """One epoch of a `Loader`. Dropping it, or `close()`, ends its thread and workers."""
 
-    def __init__(self, loader: Loader, stream: _Inline | _Ahead) -> None:
+    def __init__(self, loader: Loader, stream: Inline | Ahead) -> None:
         self._loader = loader
         self._stream = stream
         self._finalizer = weakref.finalize(self, stream.close)
-        self._finalizer.atexit = False  # too late by then; see _Ahead
+        self._finalizer.atexit = False  # too late by then; see Ahead
 
     def __next__(self) -> Any:
         """The next batch.
@@ -215,7 +208,7 @@ class Batches(Iterator[Any]):
         outcome: Outcome = END
         try:
             outcome = self._stream.take()
-            if isinstance(outcome, _Failed):
+            if isinstance(outcome, Failed):
                 raise outcome.error
         except BaseException:
             # Or the traceback would keep the iterator, its thread and its workers as long as someone keeps the error,
@@ -261,138 +254,6 @@ class _OnStream:
         return decoded._replace(ready=ready)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Failed:
-    error: BaseException
-
-
-class _Mark(enum.Enum):
-    END = "the source has no more batches"
-    READ = "the background thread reads the batch itself"
-
-
-END: Final = _Mark.END
-READ: Final = _Mark.READ
-Order: TypeAlias = Compressed | _Failed | _Mark
-Outcome: TypeAlias = Decoded | _Failed | Literal[_Mark.END]
-
-
-class _Inline:
-    """Batches read and decoded when they are asked for."""
-
-    def __init__(self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded]) -> None:
-        self._source: Iterator[Compressed] | None = source
-        self._decode = decode
-
-    @property
-    def open(self) -> bool:
-        """False once the source may be given to another iteration."""
-        return self._source is not None
-
-    def take(self) -> Outcome:
-        """The next batch, or why there is none."""
-        batch = _read(self._source)
-        return _decoded(self._decode, batch) if isinstance(batch, Compressed) else batch
-
-    def close(self) -> None:
-        """Ends the source's workers unless they are persistent."""
-        source, self._source = self._source, None
-        _end(source)
-
-
-class _Ahead:
-    """Batches decoded by a thread, up to `ahead` of them before they are asked for.
-
-    The consumer orders batches and the thread serves the orders. Both queues are SimpleQueues because `close` may
-    run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held there.
-
-    Args:
-        reads_here: the consumer takes batches from the source and orders their decoding; else the thread does both,
-            so that unpickling what workers send is off the consumer's path too.
-    """
-
-    def __init__(
-        self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded], ahead: int, *, reads_here: bool
-    ) -> None:
-        self._source: Iterator[Compressed] | None = source
-        self._decode = decode
-        self._ahead = ahead
-        self._reads_here = reads_here
-        self._orders: SimpleQueue[Order] = SimpleQueue()
-        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
-        self._ordered = 0  # batches that were ordered and not taken
-        self._all_ordered = False
-        self._stopped = False
-        self._decoding = False
-        self._thread = threading.Thread(target=self._serve, name="fastpre.data.Loader", daemon=True)
-        self._thread.start()
-        # A daemon, lest it keep the interpreter from ending; ended here, while Python is whole, lest it return from
-        # C++ to an interpreter that is gone. Last in, first out: before torch and multiprocessing end the workers.
-        atexit.register(self.close)
-
-    @property
-    def open(self) -> bool:
-        """False once the source may be given to another iteration."""
-        return self._source is not None or self._thread.is_alive()
-
-    def take(self) -> Outcome:
-        """The next batch, or why there is none."""
-        if self._stopped:
-            return END
-        while self._ordered <= self._ahead and not self._all_ordered:  # one to take now, `ahead` for later
-            order: Order = _read(self._source) if self._reads_here else READ
-            self._all_ordered = order is END
-            self._orders.put(order)
-            self._ordered += 1
-        outcome = self._outcomes.get()
-        self._ordered -= 1
-        return outcome
-
-    def close(self) -> None:
-        """Ends the thread, and the source's workers unless they are persistent."""
-        atexit.unregister(self.close)
-        self._stopped = True
-        self._orders.put(END)
-        while self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(STUCK_S)
-            if not self._decoding:  # decoding ends; a worker may not, and then the thread waits for it alone
-                break
-        source, self._source = self._source, None
-        if not self._thread.is_alive():
-            _end(source)
-        with contextlib.suppress(Empty):
-            while True:
-                self._outcomes.get_nowait()
-        self._outcomes.put(END)  # for a consumer that waits in another thread
-
-    def _serve(self) -> None:
-        while True:
-            order = self._orders.get()
-            if self._stopped:
-                return
-            try:
-                outcome = self._outcome(order)
-            except BaseException as error:  # a dataset's SystemExit, say: the consumer must not wait for ever
-                outcome = _Failed(error)
-            last = outcome is END
-            self._outcomes.put(outcome)
-            if last:
-                return
-            del order, outcome  # the batch's memory is the consumer's to free, not this frame's
-
-    def _outcome(self, order: Order) -> Outcome:
-        batch = _read(self._source) if order is READ else order
-        if self._stopped:
-            return END
-        if not isinstance(batch, Compressed):
-            return batch
-        self._decoding = True
-        try:
-            return _decoded(self._decode, batch)
-        finally:
-            self._decoding = False
-
-
 def _count(name: str, value: int) -> int:
     try:
         number = operator.index(value)
@@ -401,33 +262,3 @@ def _count(name: str, value: int) -> int:
     if number < 0:
         raise ValueError(f"{name} must not be negative, got {number}")
     return number
-
-
-def _read(source: Iterator[Compressed] | None) -> Compressed | _Failed | Literal[_Mark.END]:
-    """The next batch, or why there is none; an interrupt goes through, because the consumer may be here."""
-    if source is None:
-        return END
-    try:
-        return next(source)
-    except StopIteration:
-        return END
-    except Exception as error:
-        return _Failed(error)
-
-
-def _end(source: Iterator[Compressed] | None) -> None:
-    """Ends a DataLoader iterator's workers, unless they are persistent.
-
-    Its `__del__` would too, but an error from a worker has a traceback that keeps it, in a cycle; and when the garbage
-    collector gets to it, the queues are closed first and torch waits 5 s for each worker.
-    """
-    shut_down = getattr(source, "_shutdown_workers", None)
-    if shut_down is not None and not getattr(source, "_persistent_workers", True):
-        shut_down()
-
-
-def _decoded(decode: Callable[[Compressed], Decoded], batch: Compressed) -> Decoded | _Failed:
-    try:
-        return decode(batch)
-    except Exception as error:
-        return _Failed(error)

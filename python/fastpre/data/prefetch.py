@@ -1,0 +1,180 @@
+"""Where a loader's decoded batches come from: the consuming thread, or a background thread that keeps ahead of it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import enum
+import threading
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Final, Literal, TypeAlias
+
+from .collate import Compressed, Decoded
+
+STUCK_S = 5.0  # as long as torch waits for a worker that should end
+
+
+@dataclasses.dataclass(frozen=True)
+class Failed:
+    """A batch that could not be read or decoded, and why."""
+
+    error: BaseException
+
+
+class _Mark(enum.Enum):
+    END = "the source has no more batches"
+    READ = "the background thread reads the batch itself"
+
+
+END: Final = _Mark.END
+READ: Final = _Mark.READ
+Order: TypeAlias = Compressed | Failed | _Mark
+Outcome: TypeAlias = Decoded | Failed | Literal[_Mark.END]
+
+
+class Inline:
+    """Batches read and decoded when they are asked for."""
+
+    def __init__(self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded]) -> None:
+        self._source: Iterator[Compressed] | None = source
+        self._decode = decode
+
+    @property
+    def open(self) -> bool:
+        """False once the source may be given to another iteration."""
+        return self._source is not None
+
+    def take(self) -> Outcome:
+        """The next batch, or why there is none."""
+        batch = _read(self._source)
+        return _decoded(self._decode, batch) if isinstance(batch, Compressed) else batch
+
+    def close(self) -> None:
+        """Ends the source's workers unless they are persistent."""
+        source, self._source = self._source, None
+        _end(source)
+
+
+class Ahead:
+    """Batches decoded by a thread, up to `ahead` of them before they are asked for.
+
+    The consumer orders batches and the thread serves the orders. Both queues are SimpleQueues because `close` may
+    run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held there.
+
+    Args:
+        reads_here: the consumer takes batches from the source and orders their decoding; else the thread does both,
+            so that unpickling what workers send is off the consumer's path too.
+    """
+
+    def __init__(
+        self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded], ahead: int, *, reads_here: bool
+    ) -> None:
+        self._source: Iterator[Compressed] | None = source
+        self._decode = decode
+        self._ahead = ahead
+        self._reads_here = reads_here
+        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._ordered = 0  # batches that were ordered and not taken
+        self._all_ordered = False
+        self._stopped = False
+        self._decoding = False
+        self._thread = threading.Thread(target=self._serve, name="fastpre.data.Loader", daemon=True)
+        self._thread.start()
+        # A daemon, lest it keep the interpreter from ending; ended here, while Python is whole, lest it return from
+        # C++ to an interpreter that is gone. Last in, first out: before torch and multiprocessing end the workers.
+        atexit.register(self.close)
+
+    @property
+    def open(self) -> bool:
+        """False once the source may be given to another iteration."""
+        return self._source is not None or self._thread.is_alive()
+
+    def take(self) -> Outcome:
+        """The next batch, or why there is none."""
+        if self._stopped:
+            return END
+        while self._ordered <= self._ahead and not self._all_ordered:  # one to take now, `ahead` for later
+            order: Order = _read(self._source) if self._reads_here else READ
+            self._all_ordered = order is END
+            self._orders.put(order)
+            self._ordered += 1
+        outcome = self._outcomes.get()
+        self._ordered -= 1
+        return outcome
+
+    def close(self) -> None:
+        """Ends the thread, and the source's workers unless they are persistent."""
+        atexit.unregister(self.close)
+        self._stopped = True
+        self._orders.put(END)
+        while self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(STUCK_S)
+            if not self._decoding:  # decoding ends; a worker may not, and then the thread waits for it alone
+                break
+        source, self._source = self._source, None
+        if not self._thread.is_alive():
+            _end(source)
+        with contextlib.suppress(Empty):
+            while True:
+                self._outcomes.get_nowait()
+        self._outcomes.put(END)  # for a consumer that waits in another thread
+
+    def _serve(self) -> None:
+        while True:
+            order = self._orders.get()
+            if self._stopped:
+                return
+            try:
+                outcome = self._outcome(order)
+            except BaseException as error:  # a dataset's SystemExit, say: the consumer must not wait for ever
+                outcome = Failed(error)
+            last = outcome is END
+            self._outcomes.put(outcome)
+            if last:
+                return
+            del order, outcome  # the batch's memory is the consumer's to free, not this frame's
+
+    def _outcome(self, order: Order) -> Outcome:
+        batch = _read(self._source) if order is READ else order
+        if self._stopped:
+            return END
+        if not isinstance(batch, Compressed):
+            return batch
+        self._decoding = True
+        try:
+            return _decoded(self._decode, batch)
+        finally:
+            self._decoding = False
+
+
+def _read(source: Iterator[Compressed] | None) -> Compressed | Failed | Literal[_Mark.END]:
+    """The next batch, or why there is none; an interrupt goes through, because the consumer may be here."""
+    if source is None:
+        return END
+    try:
+        return next(source)
+    except StopIteration:
+        return END
+    except Exception as error:
+        return Failed(error)
+
+
+def _end(source: Iterator[Compressed] | None) -> None:
+    """Ends a DataLoader iterator's workers, unless they are persistent.
+
+    Its `__del__` would too, but an error from a worker has a traceback that keeps it, in a cycle; and when the garbage
+    collector gets to it, the queues are closed first and torch waits 5 s for each worker.
+    """
+    shut_down = getattr(source, "_shutdown_workers", None)
+    if shut_down is not None and not getattr(source, "_persistent_workers", True):
+        shut_down()
+
+
+def _decoded(decode: Callable[[Compressed], Decoded], batch: Compressed) -> Decoded | Failed:
+    try:
+        return decode(batch)
+    except Exception as error:
+        return Failed(error)
