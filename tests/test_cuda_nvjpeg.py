@@ -116,6 +116,15 @@ def test_no_engines(fake: str) -> None:
     assert result["most"] == 0
 
 
+def test_nothing_can_be_made(fake: str) -> None:
+    """The library is there and gives no decoder, as the real one without a driver: our own does everything."""
+    result = run(fake, "auto", fail_create=6)
+    assert result["missing"]
+    assert result["decoders"][:6] == ["fastpre"] * 5 + ["libjpeg-turbo"]
+    assert result["ok"] == [True] * 8 + [False]
+    assert result["most"] == 0
+
+
 @pytest.mark.parametrize("version", [11900, 12000, 14000])
 def test_other_versions_are_refused(fake: str, version: int) -> None:
     result = run(fake, "auto", version=version)

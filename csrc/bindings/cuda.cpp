@@ -91,6 +91,7 @@ py::dict DeviceReport(int device) {
   const cuda::Device::Nvjpeg& nvjpeg = found.nvjpeg();
   d["nvjpeg_missing"] = nvjpeg.library_missing;
   d["hardware_missing"] = nvjpeg.hardware_missing;
+  d["hybrid_missing"] = nvjpeg.hybrid_missing;
   d["engines"] = nvjpeg.hardware ? nvjpeg.hardware->engines() : 0;
   d["cores_per_engine"] = nvjpeg.hardware ? nvjpeg.hardware->cores_per_engine() : 0;
   return d;

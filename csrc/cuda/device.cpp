@@ -167,8 +167,13 @@ Device::Nvjpeg& Device::nvjpeg() {
     try {
       nvjpeg_.library = NvjpegLibrary::Load(NvjpegCandidates());
     } catch (const CudaError& e) {
-      nvjpeg_.library_missing = nvjpeg_.hardware_missing = e.what();
+      nvjpeg_.library_missing = nvjpeg_.hardware_missing = nvjpeg_.hybrid_missing = e.what();
       return;
+    }
+    try {
+      ReturnHybrid(MakeHybrid());
+    } catch (const CudaError& e) {
+      nvjpeg_.hybrid_missing = e.what();
     }
     try {
       const auto entered = runtime_->Enter();
@@ -190,7 +195,11 @@ std::unique_ptr<HybridDecoder> Device::TakeHybrid() {
       return decoder;
     }
   }
-  return std::make_unique<HybridDecoder>(nvjpeg().library, runtime_.get(), &device_memory_, &pinned_memory_);
+  return MakeHybrid();
+}
+
+std::unique_ptr<HybridDecoder> Device::MakeHybrid() {
+  return std::make_unique<HybridDecoder>(nvjpeg_.library, runtime_.get(), &device_memory_, &pinned_memory_);
 }
 
 void Device::ReturnHybrid(std::unique_ptr<HybridDecoder> decoder) {

@@ -64,7 +64,7 @@ class Device {
     std::shared_ptr<const NvjpegLibrary> library;
     std::unique_ptr<HardwareDecoder> hardware;
     std::mutex hardware_mutex;
-    std::string library_missing, hardware_missing;  // reasons; empty if it is there
+    std::string library_missing, hardware_missing, hybrid_missing;  // reasons; empty if it is there
   };
   Nvjpeg& nvjpeg();
 
@@ -75,6 +75,7 @@ class Device {
   void ReturnPacker(std::unique_ptr<CoefficientPacker> packer);
 
  private:
+  std::unique_ptr<HybridDecoder> MakeHybrid();
   bool Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes);
 
   std::unique_ptr<Runtime> runtime_;

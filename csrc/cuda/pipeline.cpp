@@ -19,7 +19,7 @@ Offer OfferOf(Device& device, const Batch& batch) {
   const bool wanted = batch.decoder == "auto" || batch.decoder == "hardware" || batch.decoder == "hybrid";
   if (!offer.exact && wanted) {
     const Device::Nvjpeg& nvjpeg = device.nvjpeg();
-    offer.hybrid = nvjpeg.library != nullptr;
+    offer.hybrid = nvjpeg.hybrid_missing.empty();
     offer.hardware = nvjpeg.hardware != nullptr;
   }
   return offer;

@@ -257,9 +257,13 @@ bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
 void Wave::DecodeHybrid(Job* job) {
   StageClock clock(job->record);
   struct NvjpegJob n = NvjpegJobOf(job);
-  std::unique_ptr<HybridDecoder> decoder = device_.TakeHybrid();
-  decoder->Decode(&n, nullptr, slot_->decoders);
-  device_.ReturnHybrid(std::move(decoder));
+  try {
+    std::unique_ptr<HybridDecoder> decoder = device_.TakeHybrid();
+    decoder->Decode(&n, nullptr, slot_->decoders);
+    device_.ReturnHybrid(std::move(decoder));
+  } catch (const CudaError& e) {  // one that cannot be made, for want of memory say, costs nobody the batch
+    n.failure = e.what();
+  }
   job->record->decoder = "nvjpeg-cuda";
   job->record->uploaded_bytes = static_cast<int64_t>(job->bytes.size());
   job->nvjpeg_failure = n.failure;

@@ -19,7 +19,7 @@ inline constexpr int kMostBlockWords = 1 + 2 * 63 + 2;
 // What TakeAc writes to for such a block.
 class SparseEntries {
  public:
-  explicit SparseEntries(uint16_t* next) : next_(next) {}
+  SparseEntries(uint16_t* next, int16_t* large) : next_(next), large_(large) {}
 
   // The values of a table entry, those that are there, for the position `k` before it.
   [[gnu::always_inline]] void Pair(uint32_t k, uint32_t entry) {
@@ -32,10 +32,10 @@ class SparseEntries {
     next_ += second != 0;
   }
   // The last entry was an escape: it had no values.
-  void Escape(uint32_t) { next_ = before_; }
+  [[gnu::always_inline]] void Escape(uint32_t) { next_ = before_; }
   // The last entry's second symbol belongs to the next block.
-  void Split(uint32_t entry) { next_ = before_ + ((entry >> 17 & 255) != 0); }
-  void Value(uint32_t k, int value) {
+  [[gnu::always_inline]] void Split(uint32_t entry) { next_ = before_ + ((entry >> 17 & 255) != 0); }
+  [[gnu::always_inline]] void Value(uint32_t k, int value) {
     if (value == 0) return;
     escapes_ |= uint64_t{1} << k;
     wide_ |= value < -kNarrowMost - 1 || value > kNarrowMost;
@@ -70,7 +70,7 @@ class SparseEntries {
   uint16_t* before_ = nullptr;
   bool wide_ = false;
   uint64_t escapes_ = 0;  // zigzag positions of values that came as escapes, the only ones that a word may not hold
-  std::array<int16_t, 64> large_;  // and those values
+  int16_t* large_;        // those values, by zigzag position; not in here, so that the rest stays in registers
 };
 
 // Where the blocks of one component of a scan's MCU go: those of MCU m at index m * step of the tables.
@@ -98,7 +98,7 @@ class SparseWriter {
     if (end_ - next_ < kMostBlockWords) [[unlikely]]
       Full();
     *next_ = static_cast<uint16_t>(dc);
-    return SparseEntries(next_ + 1);
+    return SparseEntries(next_ + 1, large_.data());
   }
   // Throws Declined(kExtreme) for blocks that JpegKernels::idct would not vouch for.
   [[gnu::always_inline]] void End(const SparseEntries& entries, const SparseTarget& target, int mcu) {
@@ -133,6 +133,7 @@ class SparseWriter {
 
   uint16_t *begin_ = nullptr, *next_ = nullptr, *end_ = nullptr;
   const JpegKernels* kernels_ = nullptr;
+  std::array<int16_t, 64> large_{};
 };
 
 }  // namespace fastpre

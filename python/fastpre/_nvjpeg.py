@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
+import sys
 from pathlib import Path
 
 from . import _core
@@ -15,12 +15,8 @@ SONAMES = ("libnvjpeg.so.13", "libnvjpeg.so.12")
 
 
 def _wheels() -> list[Path]:
-    try:
-        spec = importlib.util.find_spec("nvidia")  # a namespace package, which importing would run nothing of
-    except (ImportError, ValueError):
-        return []
-    roots = list(spec.submodule_search_locations or []) if spec is not None else []
-    return [Path(root) / folder for root in roots for folder in WHEEL_FOLDERS]
+    # Not through the package `nvidia`: some wheels ship a nvidia/__init__.py, which hides the folders of all others.
+    return [Path(entry) / "nvidia" / folder for entry in sys.path if entry for folder in WHEEL_FOLDERS]
 
 
 def _toolkits() -> list[Path]:
