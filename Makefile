@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT := out
 IMAGES ?=
 FUZZ_SECONDS ?= 300
+GPU_OPTIONS ?=
 SOURCES := CMakeLists.txt $(shell find cmake csrc python -type f -not -name '*.pyc')
 
 # Python remembers the compiler that it was built with, which need not be on this machine.
@@ -20,7 +21,7 @@ export CC CXX
 
 SETUP := scripts/make-venv.sh scripts/find-python.sh scripts/system-packages.sh
 
-.PHONY: help demo test wheel lint sanitize fuzz neon docs bench clean
+.PHONY: help demo test wheel lint sanitize fuzz neon gpu docs bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ fuzz: $(VENV)/dev.stamp ## Fuzz the core for FUZZ_SECONDS (needs clang)
 
 neon: $(VENV)/venv.stamp ## Run the C++ tests for 64-bit ARM under QEMU (Debian)
 	scripts/test-neon.sh $(BIN)
+
+gpu: $(VENV)/dev.stamp ## Test and measure the CUDA backend on a GPU, into out/gpu; without one, what the emulator can show
+	$(BIN)/python benchmarks/gpu.py --out $(OUT)/gpu $(GPU_OPTIONS)
 
 docs: $(VENV)/dev.stamp ## Write the API reference from the docstrings to out/api
 	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre
