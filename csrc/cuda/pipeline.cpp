@@ -84,13 +84,16 @@ std::vector<Record> Run(Device& device, const Batch& batch) {
   std::vector<Record> records(sources.size());
   std::vector<Job> jobs(sources.size());
   const Offer offer = OfferOf(device, batch);
-  ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
-    jobs[i].record = &records[i];
-    jobs[i].out = batch.slot(i);
-    Prepare(sources[i], *batch.spec, offer, &jobs[i]);
-  });
-  AssignRoutes(device, batch, &jobs);
-  ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) { LayOut(*batch.spec, &jobs[i]); });
+  {
+    const Range range(device.runtime(), "fastpre: prepare");
+    ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
+      jobs[i].record = &records[i];
+      jobs[i].out = batch.slot(i);
+      Prepare(sources[i], *batch.spec, offer, &jobs[i]);
+    });
+    AssignRoutes(device, batch, &jobs);
+    ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) { LayOut(*batch.spec, &jobs[i]); });
+  }
   RunWaves(device, batch, jobs);
   return records;
 }

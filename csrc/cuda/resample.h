@@ -23,7 +23,7 @@ struct PixelSum {
     const uint32_t w = static_cast<uint32_t>(weight);
     r += w * (pixel & 255);
     g += w * (pixel >> 8 & 255);
-    b += w * (pixel >> 16 & 255);
+    b += w * (pixel >> 16);  // the fourth byte is zero
   }
   FASTPRE_HD uint32_t Total() const {
     return TapsToByte(r) | TapsToByte(g) << 8 | static_cast<uint32_t>(TapsToByte(b)) << 16;

@@ -80,6 +80,18 @@ class Runtime {
   virtual void PopRange() noexcept = 0;
 };
 
+// A range for as long as it lives.
+class Range {
+ public:
+  Range(Runtime& runtime, const char* name) : runtime_(runtime) { runtime_.PushRange(name); }
+  ~Range() { runtime_.PopRange(); }
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+
+ private:
+  Runtime& runtime_;
+};
+
 // Runs kernels on the host. `shuffle`: the order in which a block's threads run between two barriers; any
 // order must give the same bytes.
 enum class ThreadOrder : uint8_t { kAscending, kDescending, kShuffled };

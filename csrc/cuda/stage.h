@@ -7,7 +7,7 @@
 
 namespace fastpre::cuda {
 
-// Pixels and results are RGBX, red in the lowest byte.
+// Pixels and results are RGB0, red in the lowest byte.
 FASTPRE_HD inline uint32_t PackRgb(Rgb c) { return c.r | c.g << 8 | static_cast<uint32_t>(c.b) << 16; }
 FASTPRE_HD inline uint32_t PackGray(uint32_t v) { return v | v << 8 | v << 16; }
 

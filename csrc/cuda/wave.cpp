@@ -144,6 +144,7 @@ NvjpegJob Wave::NvjpegJobOf(Job* job) {
 
 void Wave::MarkPlanes() {
   if (nvjpeg_.empty()) return;
+  const Range range(device_.runtime(), "fastpre: mark");
   auto* const tasks = reinterpret_cast<CanaryTask*>(slot_->pinned + canaries_);
   int count = 0;
   for (size_t i = 0; i < nvjpeg_.size(); ++i) {
@@ -168,6 +169,7 @@ void Wave::MarkPlanes() {
 
 void Wave::Decode(std::vector<Turn> turns) {
   if (turns.empty()) return;
+  const Range range(device_.runtime(), "fastpre: decode");
   std::stable_sort(turns.begin(), turns.end(), [](const Turn& a, const Turn& b) { return a.cost > b.cost; });
   const bool engines = turns[0].job == nullptr;
   const int cpu_images = static_cast<int>(turns.size()) - engines;
@@ -294,6 +296,7 @@ void Wave::DecodePixels(Job* job, Worker& worker, Crew* crew) {
 // nvJPEG's word for an image is not taken: what it did not write goes to the CPU.
 void Wave::FindUnwritten() {
   if (nvjpeg_.empty()) return;
+  const Range range(device_.runtime(), "fastpre: verify");
   Runtime& runtime = device_.runtime();
   runtime.SynchronizeStream(slot_->engines);
   canary_.unwritten = reinterpret_cast<uint32_t*>(slot_->device + flags_);
@@ -322,6 +325,7 @@ void Wave::Retry() {
 
 void Wave::Launch() {
   Runtime& runtime = device_.runtime();
+  const Range range(runtime, "fastpre: launch");
   BatchPacker packer(slot_->pinned + descriptors_, slot_->device + descriptors_, descriptor_bytes_);
   for (Job& job : jobs_) {
     if (job.failed) {
