@@ -109,6 +109,8 @@ py::dict MemoryReport(int device) {
   py::dict d;
   d["device"] = report(found.device_memory());
   d["pinned"] = report(found.pinned_memory());
+  d["nvjpeg_device"] = report(found.nvjpeg_device_memory());
+  d["nvjpeg_pinned"] = report(found.nvjpeg_pinned_memory());
   return d;
 }
 

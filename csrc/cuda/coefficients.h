@@ -29,8 +29,8 @@ struct CoefficientLayout {
   size_t region_bytes = 0, plane_bytes = 0;
 };
 
-// For the pixels of `source`. Space for entries is what photographs take, with room; an image that takes more is
-// declined by Pack.
+// For the pixels of `source`; `compressed_bytes`: from the first scan on. Space for entries is what photographs take,
+// with room; an image that takes more is declined by Pack.
 CoefficientLayout LayOutCoefficients(const Frame& frame, const Rect& source, size_t compressed_bytes);
 
 // One thread's decoder and scratch memory.

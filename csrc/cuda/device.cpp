@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <map>
 
@@ -33,7 +34,7 @@ struct Registry {
   std::mutex mutex;
   std::map<int, std::unique_ptr<Device>> devices;
   std::vector<std::string> candidates;
-  pid_t owner = 0;  // of the devices
+  std::atomic<pid_t> owner{0};  // of the devices
 };
 
 // Leaked: at exit the driver may be gone before static objects are.
@@ -64,27 +65,31 @@ std::vector<std::string> NvjpegCandidates() {
 
 Device& Device::Get(int index) {
   Registry& r = TheRegistry();
-  std::lock_guard<std::mutex> lock(r.mutex);
-  if (r.owner != 0 && r.owner != getpid()) {
+  // Before the mutex, which another thread may have held at the moment of the fork.
+  const pid_t owner = r.owner.load();
+  if (owner != 0 && owner != getpid()) {
     throw CudaError(
         "CUDA was used before this process was forked off, and does not survive a fork: decode in the main process "
         "(fastpre.data.Loader ships bytes there), or start workers with multiprocessing_context=\"spawn\"");
   }
+  std::lock_guard<std::mutex> lock(r.mutex);
   std::unique_ptr<Device>& device = r.devices[index];
   if (!device) {
     std::unique_ptr<Runtime> runtime = index == kEmulated ? MakeEmulator() : MakeCudaRuntime(index);
+    if (index != kEmulated) r.owner = getpid();
     const MemoryBounds bounds = DefaultBounds(runtime->info());
     const auto entered = runtime->Enter();
     device = std::make_unique<Device>(std::move(runtime), bounds);
-    if (index != kEmulated) r.owner = getpid();
   }
   return *device;
 }
 
 Device::Device(std::unique_ptr<Runtime> runtime, MemoryBounds bounds)
     : runtime_(std::move(runtime)),
-      device_memory_(runtime_.get(), Memory::kDevice, bounds.device_bytes),
-      pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes) {
+      device_memory_(runtime_.get(), Memory::kDevice, bounds.device_bytes / 4 * 3),
+      pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes / 4 * 3),
+      nvjpeg_device_memory_(runtime_.get(), Memory::kDevice, bounds.device_bytes / 4),
+      nvjpeg_pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes / 4) {
   for (Slot& slot : slots_) {
     for (Stream* stream : {&slot.copies, &slot.engines, &slot.decoders}) *stream = runtime_->CreateStream();
     for (Event* event : {&slot.uploaded, &slot.drained}) *event = runtime_->CreateEvent();
@@ -113,8 +118,11 @@ Slot* Device::Take(size_t device_bytes, size_t pinned_bytes) {
   {
     std::unique_lock<std::mutex> lock(mutex_);
     const auto fits = [&](const Slot& s) { return s.device_bytes >= device_bytes && s.pinned_bytes >= pinned_bytes; };
-    // The smallest that is large enough, else the largest: growing is expensive.
+    // One that nobody reads any more, so that a caller does not wait for its own last batch; of those the smallest that
+    // is large enough, else the largest: growing is expensive.
     const auto better = [&](const Slot& s, const Slot& than) {
+      const bool drained = runtime_->Done(s.drained);
+      if (drained != runtime_->Done(than.drained)) return drained;
       if (fits(s) != fits(than)) return fits(s);
       return fits(s) ? s.device_bytes < than.device_bytes : s.device_bytes > than.device_bytes;
     };
@@ -177,8 +185,8 @@ Device::Nvjpeg& Device::nvjpeg() {
     }
     try {
       const auto entered = runtime_->Enter();
-      nvjpeg_.hardware =
-          std::make_unique<HardwareDecoder>(nvjpeg_.library, runtime_.get(), &device_memory_, &pinned_memory_);
+      nvjpeg_.hardware = std::make_unique<HardwareDecoder>(nvjpeg_.library, runtime_.get(), &nvjpeg_device_memory_,
+                                                           &nvjpeg_pinned_memory_);
     } catch (const CudaError& e) {
       nvjpeg_.hardware_missing = e.what();
     }
@@ -199,12 +207,19 @@ std::unique_ptr<HybridDecoder> Device::TakeHybrid() {
 }
 
 std::unique_ptr<HybridDecoder> Device::MakeHybrid() {
-  return std::make_unique<HybridDecoder>(nvjpeg_.library, runtime_.get(), &device_memory_, &pinned_memory_);
+  return std::make_unique<HybridDecoder>(nvjpeg_.library, runtime_.get(), &nvjpeg_device_memory_,
+                                         &nvjpeg_pinned_memory_);
 }
 
 void Device::ReturnHybrid(std::unique_ptr<HybridDecoder> decoder) {
   std::lock_guard<std::mutex> lock(mutex_);
   hybrids_.push_back(std::move(decoder));
+}
+
+void Device::DropIdleHybrids() {
+  std::vector<std::unique_ptr<HybridDecoder>> idle;
+  std::lock_guard<std::mutex> lock(mutex_);
+  idle.swap(hybrids_);
 }
 
 std::unique_ptr<CoefficientPacker> Device::TakePacker() {

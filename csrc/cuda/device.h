@@ -49,11 +49,14 @@ class Device {
 
   Runtime& runtime() { return *runtime_; }
   Rates& rates() { return rates_; }
+  // The slots have three quarters of the bounds, nvJPEG one: neither can take from the other.
   const BoundedMemory& device_memory() const { return device_memory_; }
   const BoundedMemory& pinned_memory() const { return pinned_memory_; }
-  // What one call may have at once: a share of the bounds.
-  size_t slot_device_bytes() const { return device_memory_.bound() / (kSlots + 1); }
-  size_t slot_pinned_bytes() const { return pinned_memory_.bound() / (kSlots + 1); }
+  const BoundedMemory& nvjpeg_device_memory() const { return nvjpeg_device_memory_; }
+  const BoundedMemory& nvjpeg_pinned_memory() const { return nvjpeg_pinned_memory_; }
+  // What one call may have at once.
+  size_t slot_device_bytes() const { return device_memory_.bound() / kSlots; }
+  size_t slot_pinned_bytes() const { return pinned_memory_.bound() / kSlots; }
 
   // A drained slot of at least these sizes, or null if memory is short. Waits for other calls while all are taken.
   Slot* Take(size_t device_bytes, size_t pinned_bytes);
@@ -71,6 +74,8 @@ class Device {
   // Of one thread for one image.
   std::unique_ptr<HybridDecoder> TakeHybrid();
   void ReturnHybrid(std::unique_ptr<HybridDecoder> decoder);
+  // After a failure, which may have been for want of memory: those that nobody uses give theirs back.
+  void DropIdleHybrids();
   std::unique_ptr<CoefficientPacker> TakePacker();
   void ReturnPacker(std::unique_ptr<CoefficientPacker> packer);
 
@@ -79,7 +84,7 @@ class Device {
   bool Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes);
 
   std::unique_ptr<Runtime> runtime_;
-  BoundedMemory device_memory_, pinned_memory_;
+  BoundedMemory device_memory_, pinned_memory_, nvjpeg_device_memory_, nvjpeg_pinned_memory_;
   Rates rates_;
   std::mutex mutex_;
   std::condition_variable returned_;

@@ -82,6 +82,12 @@ class Emulator final : public Runtime {
     RunUntil({s, s->asked});
   }
 
+  bool Done(Event event) override {
+    std::lock_guard<std::recursive_mutex> lock(mutex_);
+    const HostEvent& e = *Of(event);
+    return !e.stream || e.stream->done >= e.position;
+  }
+
   void CopyToDevice(void* device, const void* host, size_t bytes, Stream stream) override {
     Ask(stream, [=] { std::memcpy(device, host, bytes); });
   }

@@ -15,8 +15,7 @@ constexpr size_t kNvjpegPitch = 64;
 
 // Streams that end in a scan, or go on behind it, are the CPU's: it says what they are worth.
 bool IsComplete(Bytes bytes, const Header& header, const Frame& frame) {
-  if (!header.progressive()) return EndsWithEoi(bytes, frame);
-  return bytes.size() >= 2 && bytes[bytes.size() - 2] == 0xFF && bytes[bytes.size() - 1] == 0xD9;
+  return header.progressive() ? IsStrictProgressive(bytes, header) : EndsWithEoi(bytes, frame);
 }
 
 std::vector<AxisPair> PixelAxes(const Plan& plan) { return {{&plan.columns, &plan.rows}}; }
@@ -33,7 +32,7 @@ void Choose(const Spec& spec, const Offer& offer, Job* job) {
   try {
     if (declined.empty()) {
       job->frame = ParseFrame(job->bytes, job->header);
-    } else if (job->header.progressive() && !offer.exact) {
+    } else if (job->header.sof == 0xC2 && !offer.exact) {
       job->frame = GeometryOf(job->header);
     }
   } catch (const Declined& e) {
@@ -76,7 +75,21 @@ void Prepare(const Source& source, const Spec& spec, const Offer& offer, Job* jo
     record->error_kind = ErrorKind::kLimit;
     record->reason = "out of memory";
   }
+  // A plan's taps may be megabytes, and pixels have no use for them.
+  const bool pixels_only = !job->choice.allows(Route::kCoefficients) && !job->choice.allows(Route::kHybrid);
+  if (job->failed || pixels_only) job->plan.columns = job->plan.rows = Taps();
   clock.Charge(kStageHeader);
+}
+
+NvjpegJob Job::ForNvjpeg() const {
+  struct NvjpegJob n;
+  n.bytes = bytes;
+  n.components = frame->components;
+  for (int c = 0; c < n.components; ++c) {
+    n.width[c] = frame->component[c].width;
+    n.height[c] = frame->component[c].height;
+  }
+  return n;
 }
 
 PlaneSize NvjpegPlane(const Job& job, int c) {
@@ -96,7 +109,8 @@ void LayOut(const Spec& spec, Job* job) {
   job->pixel_bytes = RoundUp(static_cast<size_t>(job->out.channels) * job->out.height * job->out.width, kAlignment);
   if (job->failed || job->route == Route::kPixels) return;
   if (job->route == Route::kCoefficients) {
-    job->coefficients = LayOutCoefficients(*job->frame, job->plan.source, job->bytes.size());
+    job->coefficients =
+        LayOutCoefficients(*job->frame, job->plan.source, job->bytes.size() - job->frame->scans[0].begin);
     job->region_bytes = RoundUp(job->coefficients.region_bytes, kAlignment);
     job->plane_bytes = job->coefficients.plane_bytes;
   } else {
@@ -107,6 +121,7 @@ void LayOut(const Spec& spec, Job* job) {
     job->planar = ComputePlanarPlan(job->header, spec, job->plan, job->choice.hardware_scale);
     const std::vector<AxisPair> axes = PlaneAxes(*job->planar, job->frame->components);
     job->tiling = ChooseTiling(axes, true, true);
+    if (job->tiling.shared_bytes > kMostShared) ThrowInternal("planes whose taps are over the device's shared memory");
     job->descriptor_bytes = BatchPacker::MostBytes(axes, job->tiling);
   } else {
     job->descriptor_bytes = BatchPacker::MostBytes(PixelAxes(job->plan), job->tiling);

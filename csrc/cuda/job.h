@@ -7,6 +7,7 @@
 #include "core/source.h"
 #include "cpu/record.h"
 #include "cuda/coefficients.h"
+#include "cuda/nvjpeg.h"
 #include "cuda/pack.h"
 #include "cuda/route.h"
 #include "jpeg/frame.h"
@@ -37,6 +38,8 @@ struct Job {
   size_t planes = 0, plane_bytes = 0;   // device only
   size_t descriptor_bytes = 0;
   std::string nvjpeg_failure;
+
+  struct NvjpegJob ForNvjpeg() const;  // without a place for its samples
 };
 
 // Header, plan and choice; a failure goes into the record.

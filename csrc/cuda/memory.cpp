@@ -8,20 +8,20 @@ BoundedMemory::~BoundedMemory() {
   for (const auto& [memory, bytes] : sizes_) runtime_->Free(kind_, memory);
 }
 
-void* BoundedMemory::Allocate(size_t bytes) noexcept {
+void* BoundedMemory::Allocate(size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (bytes > bound_ || used_ > bound_ - bytes) return nullptr;
+  void* memory = runtime_->Allocate(kind_, bytes);
+  if (!memory) return nullptr;
   try {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (bytes > bound_ || used_ > bound_ - bytes) return nullptr;
-    sizes_.reserve(sizes_.size() + 1);
-    void* memory = runtime_->Allocate(kind_, bytes);
-    if (!memory) return nullptr;
     sizes_.emplace(memory, bytes);
-    used_ += bytes;
-    peak_ = std::max(peak_.load(), used_.load());
-    return memory;
   } catch (...) {
-    return nullptr;
+    runtime_->Free(kind_, memory);
+    throw;
   }
+  used_ += bytes;
+  peak_ = std::max(peak_.load(), used_.load());
+  return memory;
 }
 
 void BoundedMemory::Free(void* memory) noexcept {

@@ -28,8 +28,9 @@ class BoundedMemory {
   BoundedMemory(const BoundedMemory&) = delete;
   BoundedMemory& operator=(const BoundedMemory&) = delete;
 
-  // Null over the bound, or if the device has no more. From any thread; the device must be current.
-  void* Allocate(size_t bytes) noexcept;
+  // Null over the bound, or if the device has no more; throws CudaError for other reasons. From any thread; the device
+  // must be current.
+  void* Allocate(size_t bytes);
   void Free(void* memory) noexcept;
 
   size_t bound() const { return bound_; }

@@ -43,6 +43,8 @@ class NvjpegLibrary {
 struct NvjpegJob {
   Bytes bytes;  // in host memory, unchanged until the stream is done: whether nvJPEG copies them is not documented
   int components = 0;
+  std::array<int, 4> width{},
+      height{};                     // samples of each component at full size, by our own parser: nvJPEG's must agree
   std::array<uint8_t*, 4> plane{};  // device memory
   std::array<size_t, 4> pitch{};
   std::string failure;  // set by the decoder: why this image has to go elsewhere
@@ -61,8 +63,9 @@ class HardwareDecoder {
 
   int engines() const;
   int cores_per_engine() const;
-  // nvJPEG's own verdict, from the header. `scale`: the decoded side of a block, 8, 4, 2 or 1.
-  bool Supports(Bytes bytes, int scale);
+  // nvJPEG's own verdict on the job's bytes, from the header, which must give the sizes that the job has. `scale`: the
+  // decoded side of a block, 8, 4, 2 or 1.
+  bool Supports(const NvjpegJob& job, int scale);
   // Asks for all jobs in one batch, every image at the same scale, after waiting for the batch before. A batch that
   // nvJPEG refuses is halved until the images at fault are alone, in a bounded number of calls: they get their
   // `failure`. Success of the others is only known from what was written, once `stream` is done.

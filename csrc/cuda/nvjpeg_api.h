@@ -76,6 +76,9 @@ struct NvjpegAllocator {
   X(JpegStreamParse, NvjpegHandle* handle, const unsigned char* data, size_t length, int save_metadata,               \
     int save_stream, NvjpegStream* header)                                                                            \
   X(JpegStreamParseHeader, NvjpegHandle* handle, const unsigned char* data, size_t length, NvjpegStream* header)      \
+  X(JpegStreamGetComponentsNum, NvjpegStream* header, unsigned int* components)                                       \
+  X(JpegStreamGetComponentDimensions, NvjpegStream* header, unsigned int component, unsigned int* width,              \
+    unsigned int* height)                                                                                             \
   X(DecoderCreate, NvjpegHandle* handle, int backend, NvjpegCudaDecoder** decoder)                                    \
   X(DecoderDestroy, NvjpegCudaDecoder* decoder)                                                                       \
   X(DecoderStateCreate, NvjpegHandle* handle, NvjpegCudaDecoder* decoder, NvjpegState** state)                        \

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cuda/memory.h"
+#include "cuda/nvjpeg.h"
 #include "cuda/nvjpeg_api.h"
 #include "cuda/runtime.h"
 
@@ -35,6 +36,24 @@ inline std::string NvjpegFailure(const char* call, NvjpegStatus status) {
 
 inline void CheckNvjpeg(const char* call, NvjpegStatus status) {
   if (status != kNvjpegSuccess) throw CudaError(NvjpegFailure(call, status));
+}
+
+// Planes were laid out by our parser's sizes. A stream in which nvJPEG's finds others, two frame headers say, would be
+// written past them. Empty if all agree.
+inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header, const NvjpegJob& job) {
+  unsigned int components = 0;
+  if (const auto s = api.JpegStreamGetComponentsNum(header, &components)) {
+    return NvjpegFailure("JpegStreamGetComponentsNum", s);
+  }
+  bool same = components == static_cast<unsigned int>(job.components);
+  for (unsigned int c = 0; same && c < components; ++c) {
+    unsigned int width = 0, height = 0;
+    if (const auto s = api.JpegStreamGetComponentDimensions(header, c, &width, &height)) {
+      return NvjpegFailure("JpegStreamGetComponentDimensions", s);
+    }
+    same = width == static_cast<unsigned int>(job.width[c]) && height == static_cast<unsigned int>(job.height[c]);
+  }
+  return same ? std::string() : "nvJPEG reads other sizes in the stream's headers";
 }
 
 template <class T>

@@ -136,12 +136,13 @@ HardwareDecoder::~HardwareDecoder() {
 int HardwareDecoder::engines() const { return static_cast<int>(state_->engines); }
 int HardwareDecoder::cores_per_engine() const { return static_cast<int>(state_->cores_per_engine); }
 
-bool HardwareDecoder::Supports(Bytes bytes, int scale) {
+bool HardwareDecoder::Supports(const NvjpegJob& job, int scale) {
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const NvjpegApi& api = s.api;
   const int factor = ScaleFactor(scale);
-  if (api.JpegStreamParseHeader(s.handle.get(), bytes.data(), bytes.size(), s.header.get()) != kNvjpegSuccess) {
+  if (api.JpegStreamParseHeader(s.handle.get(), job.bytes.data(), job.bytes.size(), s.header.get()) != kNvjpegSuccess ||
+      !NvjpegDisagreement(api, s.header.get(), job).empty()) {
     return false;
   }
   int unsupported = 1;  // 0 is yes

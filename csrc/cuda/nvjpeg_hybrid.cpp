@@ -48,12 +48,14 @@ struct HybridDecoder::State {
   }
 
   // Up to the end of the host's part.
-  std::string DecodeOnHost(const Lane& lane, Bytes bytes, const Rect& region) {
+  std::string DecodeOnHost(const Lane& lane, const NvjpegJob& job, const Rect& region) {
+    const Bytes bytes = job.bytes;
+    if (const auto s = api.JpegStreamParse(handle.get(), bytes.data(), bytes.size(), 0, 0, lane.header.get())) {
+      return NvjpegFailure("JpegStreamParse", s);
+    }
+    if (std::string text = NvjpegDisagreement(api, lane.header.get(), job); !text.empty()) return text;
     const char* call = "";
     const NvjpegStatus status = [&] {
-      call = "JpegStreamParse";
-      if (const auto s = api.JpegStreamParse(handle.get(), bytes.data(), bytes.size(), 0, 0, lane.header.get()))
-        return s;
       call = "DecodeParamsSetROI";
       if (const auto s = api.DecodeParamsSetROI(params.get(), region.x0, region.y0, region.width(), region.height())) {
         return s;
@@ -114,7 +116,7 @@ void HybridDecoder::Decode(NvjpegJob* job, const Rect* region, Stream stream) {
   constexpr Rect kWhole{0, 0, -1, -1};
   // The stream may still be busy with the image before this one, out of the other lane; what this lane was used for
   // last was waited for below, an image ago. So Huffman decoding overlaps with the device's part of the image before.
-  job->failure = s.DecodeOnHost(lane, job->bytes, region ? *region : kWhole);
+  job->failure = s.DecodeOnHost(lane, *job, region ? *region : kWhole);
   if (!job->failure.empty()) return;
   // From here on what both lanes share is written: the state and the device buffer.
   s.last_image.Wait();

@@ -15,8 +15,9 @@ constexpr size_t kAlignment = 16;
 // Tiles are 1 << these at most. Wider than tall: rows of a tile share the loads of a line, and 64 positions are whole
 // sectors of every dtype.
 constexpr int kMostX = 6, kMostY = 4;
-// Up to here eight blocks of 256 threads fit on one multiprocessor of 228 KB (and five on one of 100 KB).
-constexpr size_t kGoodShared = size_t{20} << 10;
+// Registers allow four blocks of 256 threads on a multiprocessor (64 each); up to here shared memory does too, also
+// where there are 100 KB of it.
+constexpr size_t kGoodShared = size_t{24} << 10;
 constexpr size_t kChunkBytes = size_t{6} << 10;
 constexpr int kMostChunkLines = 64;
 

@@ -16,8 +16,9 @@
 
 namespace fastpre::cuda {
 
-// No launch asks for more shared memory than this, which every device grants without being asked twice.
-inline constexpr size_t kMostShared = size_t{48} << 10;
+// No launch asks for more shared memory than this: every device grants 48 KB without being asked twice, and some may
+// count the one that they reserve.
+inline constexpr size_t kMostShared = size_t{47} << 10;
 
 // How a task is cut into tiles, and what a tile then needs.
 struct Tiling {

@@ -9,6 +9,9 @@
 namespace fastpre::cuda {
 namespace {
 
+// Images whose plans, and files, are in memory at once: a plan of a hostile header takes a megabyte.
+constexpr size_t kMostJobs = 512;
+
 Offer OfferOf(Device& device, const Batch& batch) {
   Offer offer;
   offer.exact = batch.spec->exact;
@@ -41,10 +44,18 @@ void AssignRoutes(Device& device, const Batch& batch, std::vector<Job>* jobs) {
     // nvJPEG has the last word on what its engines take.
     Device::Nvjpeg& nvjpeg = device.nvjpeg();
     std::lock_guard<std::mutex> lock(nvjpeg.hardware_mutex);
-    if (nvjpeg.hardware->Supports(job.bytes, job.choice.hardware_scale)) continue;
+    const NvjpegJob asked = job.ForNvjpeg();
+    if (nvjpeg.hardware->Supports(asked, job.choice.hardware_scale)) continue;
     job.choice.hardware_scale = 8;
-    if (!nvjpeg.hardware->Supports(job.bytes, 8)) job.route = Route::kCoefficients;
+    if (!nvjpeg.hardware->Supports(asked, 8)) job.route = Route::kCoefficients;
   }
+}
+
+void ToPixels(const Spec& spec, Job* job) {
+  job->route = Route::kPixels;
+  job->planar.reset();
+  job->choice.declined = "no device memory is left for its samples";
+  LayOut(spec, job);
 }
 
 // Splits until memory suffices; what is too large for a slot of its own is decoded by the CPU.
@@ -57,6 +68,7 @@ void RunWaves(Device& device, const Batch& batch, std::span<Job> jobs) {
     size_t count = jobs.size();
     while (count > 1 && !fits(count)) count = (count + 1) / 2;
     while (true) {
+      if (count == 1 && !fits(1)) ToPixels(*batch.spec, &jobs[0]);
       Wave wave(&device, batch, jobs.first(count));
       if (wave.TakeSlot()) {
         wave.Run();
@@ -64,13 +76,11 @@ void RunWaves(Device& device, const Batch& batch, std::span<Job> jobs) {
       }
       if (count > 1) {
         count = (count + 1) / 2;
-        continue;
+      } else if (jobs[0].route == Route::kPixels) {
+        throw CudaError("out of device or pinned memory");
+      } else {
+        ToPixels(*batch.spec, &jobs[0]);
       }
-      if (jobs[0].route == Route::kPixels) throw CudaError("out of device or pinned memory");
-      jobs[0].route = Route::kPixels;
-      jobs[0].planar.reset();
-      jobs[0].choice.declined = "no device memory is left for its samples";
-      LayOut(*batch.spec, &jobs[0]);
     }
     jobs = jobs.subspan(count);
   }
@@ -82,19 +92,31 @@ std::vector<Record> Run(Device& device, const Batch& batch) {
   const auto entered = device.runtime().Enter();
   const std::vector<Source>& sources = *batch.sources;
   std::vector<Record> records(sources.size());
-  std::vector<Job> jobs(sources.size());
   const Offer offer = OfferOf(device, batch);
-  {
-    const Range range(device.runtime(), "fastpre: prepare");
-    ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
-      jobs[i].record = &records[i];
-      jobs[i].out = batch.slot(i);
-      Prepare(sources[i], *batch.spec, offer, &jobs[i]);
-    });
-    AssignRoutes(device, batch, &jobs);
-    ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) { LayOut(*batch.spec, &jobs[i]); });
+  try {
+    for (size_t first = 0; first < sources.size(); first += kMostJobs) {
+      std::vector<Job> jobs(std::min(kMostJobs, sources.size() - first));
+      {
+        const Range range(device.runtime(), "fastpre: prepare");
+        ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
+          jobs[i].record = &records[first + i];
+          jobs[i].out = batch.slot(first + i);
+          Prepare(sources[first + i], *batch.spec, offer, &jobs[i]);
+        });
+        AssignRoutes(device, batch, &jobs);
+        ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) { LayOut(*batch.spec, &jobs[i]); });
+      }
+      RunWaves(device, batch, jobs);
+    }
+  } catch (...) {
+    // Earlier waves may still be writing to the tensor, which the caller may let go now.
+    try {
+      device.runtime().SynchronizeStream(batch.stream);
+    } catch (const CudaError&) {
+      // The first error says more.
+    }
+    throw;
   }
-  RunWaves(device, batch, jobs);
   return records;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 
+#include "cuda/canary.h"
 #include "plan/planar.h"
 
 namespace fastpre::cuda {
@@ -16,6 +17,7 @@ constexpr double kHardwareLatency = 0.5e-3;
 constexpr int kHardwareGuard = 4;
 // Weight of a new observation.
 constexpr double kForget = 0.2;
+constexpr double kDistrust = 8;
 // Smaller batches say more of latencies than of rates.
 constexpr double kLeastSeconds = 50e-6;
 
@@ -35,6 +37,14 @@ size_t SampleBytes(const Frame& frame) {
     bytes += static_cast<size_t>(frame.mcus_x) * frame.component[i].h * 8 * frame.mcus_y * frame.component[i].v * 8;
   }
   return bytes;
+}
+
+// What is narrower cannot be checked (cuda/canary.h).
+bool IsWideEnough(const Frame& frame, int scale) {
+  for (int i = 0; i < frame.components; ++i) {
+    if (frame.component[i].width * scale < 8 * kLeastWidth) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -60,7 +70,7 @@ Choice AllowedRoutes(const Header& header, const Frame* frame, const std::string
     return choice;
   }
   if (declined.empty()) allow(Route::kCoefficients);
-  if (offer.exact || !complete || (!declined.empty() && !header.progressive())) return choice;
+  if (offer.exact || !complete || (!declined.empty() && header.sof != 0xC2)) return choice;
   const bool sides =
       std::min(frame->width, frame->height) >= kLeastSide && std::max(frame->width, frame->height) <= kMostSide;
   if (!sides || !UsualSampling(*frame) || !UsualColor(*frame)) return choice;
@@ -68,7 +78,9 @@ Choice AllowedRoutes(const Header& header, const Frame* frame, const std::string
   if (offer.hardware && declined.empty() && header.sof == 0xC0 && frame->scans.size() == 1) {
     allow(Route::kHardware);
     const int least = LumaScale(header, spec, plan, kHardwareGuard);
-    choice.hardware_scale = least <= 1 ? 1 : least <= 2 ? 2 : least <= 4 ? 4 : 8;
+    int& scale = choice.hardware_scale;
+    for (scale = 1; scale < 8 && (scale < least || !IsWideEnough(*frame, scale)); scale *= 2) {
+    }
   }
   return choice;
 }
@@ -87,6 +99,12 @@ void Rates::Observe(Route route, double cost, double seconds) {
   std::lock_guard<std::mutex> lock(mutex_);
   const double rate = seconds / cost;
   rate_[r] = seen_[r]++ == 0 ? rate : rate_[r] + kForget * (rate - rate_[r]);
+}
+
+void Rates::Distrust(Route route) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  double& rate = rate_[static_cast<int>(route)];
+  rate = std::min(rate * kDistrust, 1.0);
 }
 
 double Rates::seconds_per_cost(Route route) const {

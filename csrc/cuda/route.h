@@ -61,6 +61,8 @@ class Rates {
   // A first guess until something was measured.
   Rates();
   void Observe(Route route, double cost, double seconds);
+  // A batch of which nothing came: the route counts as much slower than it did, until it was observed again.
+  void Distrust(Route route);
   double seconds_per_cost(Route route) const;
   int64_t observations(Route route) const;
 

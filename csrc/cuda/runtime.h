@@ -66,6 +66,7 @@ class Runtime {
   virtual void Wait(Stream stream, Event event) = 0;  // on the device
   virtual void Synchronize(Event event) = 0;          // on the host; an event never recorded is done
   virtual void SynchronizeStream(Stream stream) = 0;
+  virtual bool Done(Event event) = 0;  // without waiting
 
   // `host` is pinned memory and is read or written when the stream gets there.
   virtual void CopyToDevice(void* device, const void* host, size_t bytes, Stream stream) = 0;

@@ -1,5 +1,6 @@
 // The GPU, through CUDA's runtime, which is linked in statically. Nothing here runs before somebody asks for a device.
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 
 #include <cstdio>
 #include <string>
@@ -23,6 +24,31 @@ void Check(cudaError_t status, const char* what) {
 cudaStream_t Of(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
 cudaEvent_t OfEvent(Event event) { return reinterpret_cast<cudaEvent_t>(event); }
 
+// For calls that must not throw: what they leave behind would surface in somebody's next launch.
+void Forget(cudaError_t status) {
+  if (status != cudaSuccess) (void)cudaGetLastError();
+}
+
+// Whether this process has used the device. cudaSetDevice makes a context (since 12.0), half a gigabyte of it, so a
+// thread is only put back to a device that has one; the driver is asked, which the runtime has loaded by then.
+bool HasContext(int device) {
+  struct Driver {
+    int (*get_device)(int*, int) = nullptr;
+    int (*state)(int, unsigned int*, int*) = nullptr;
+    Driver() {
+      void* const library = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+      if (!library) return;
+      get_device = reinterpret_cast<int (*)(int*, int)>(dlsym(library, "cuDeviceGet"));
+      state = reinterpret_cast<int (*)(int, unsigned int*, int*)>(dlsym(library, "cuDevicePrimaryCtxGetState"));
+    }
+  };
+  static const Driver driver;
+  int handle = 0, active = 0;
+  unsigned int flags = 0;
+  return driver.get_device && driver.state && driver.get_device(&handle, device) == 0 &&
+         driver.state(handle, &flags, &active) == 0 && active != 0;
+}
+
 class EnteredDevice final : public Runtime::Entered {
  public:
   explicit EnteredDevice(int device) {
@@ -31,14 +57,19 @@ class EnteredDevice final : public Runtime::Entered {
       Check(cudaSetDevice(device), "cudaSetDevice");
       changed_ = true;
     }
+    // Another thread may be capturing a graph, by default in a mode in which allocating and waiting elsewhere would
+    // break its capture and fail here. Neither has anything to do with it.
+    Forget(cudaThreadExchangeStreamCaptureMode(&mode_));
   }
   ~EnteredDevice() override {
-    if (changed_) (void)cudaSetDevice(before_);
+    Forget(cudaThreadExchangeStreamCaptureMode(&mode_));
+    if (changed_ && HasContext(before_)) Forget(cudaSetDevice(before_));
   }
 
  private:
   int before_ = 0;
   bool changed_ = false;
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
 DeviceInfo InfoOf(int device) {
@@ -86,7 +117,7 @@ class CudaRuntime final : public Runtime {
     return memory;
   }
   void Free(Memory kind, void* memory) noexcept override {
-    (void)(kind == Memory::kDevice ? cudaFree(memory) : cudaFreeHost(memory));
+    Forget(kind == Memory::kDevice ? cudaFree(memory) : cudaFreeHost(memory));
   }
 
   Stream CreateStream() override {
@@ -94,14 +125,14 @@ class CudaRuntime final : public Runtime {
     Check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     return reinterpret_cast<Stream>(stream);
   }
-  void DestroyStream(Stream stream) noexcept override { (void)cudaStreamDestroy(Of(stream)); }
+  void DestroyStream(Stream stream) noexcept override { Forget(cudaStreamDestroy(Of(stream))); }
   Event CreateEvent() override {
     cudaEvent_t event;
     // Waiting threads sleep: cores are for decoding.
     Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "cudaEventCreateWithFlags");
     return reinterpret_cast<Event>(event);
   }
-  void DestroyEvent(Event event) noexcept override { (void)cudaEventDestroy(OfEvent(event)); }
+  void DestroyEvent(Event event) noexcept override { Forget(cudaEventDestroy(OfEvent(event))); }
   void Record(Event event, Stream stream) override {
     Check(cudaEventRecord(OfEvent(event), Of(stream)), "cudaEventRecord");
   }
@@ -109,7 +140,25 @@ class CudaRuntime final : public Runtime {
     Check(cudaStreamWaitEvent(Of(stream), OfEvent(event), 0), "cudaStreamWaitEvent");
   }
   void Synchronize(Event event) override { Check(cudaEventSynchronize(OfEvent(event)), "cudaEventSynchronize"); }
-  void SynchronizeStream(Stream stream) override { Check(cudaStreamSynchronize(Of(stream)), "cudaStreamSynchronize"); }
+  // By an event that sleeps: cudaStreamSynchronize spins on machines with more cores than contexts.
+  void SynchronizeStream(Stream stream) override {
+    struct Owned {
+      CudaRuntime& runtime;
+      Event event = runtime.CreateEvent();
+      ~Owned() { runtime.DestroyEvent(event); }
+    } const owned{*this};
+    Record(owned.event, stream);
+    Synchronize(owned.event);
+  }
+  bool Done(Event event) override {
+    const cudaError_t status = cudaEventQuery(OfEvent(event));
+    if (status == cudaErrorNotReady) {
+      (void)cudaGetLastError();
+      return false;
+    }
+    Check(status, "cudaEventQuery");
+    return true;
+  }
 
   void CopyToDevice(void* device, const void* host, size_t bytes, Stream stream) override {
     Check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, Of(stream)), "cudaMemcpyAsync");

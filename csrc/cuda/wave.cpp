@@ -129,9 +129,7 @@ void Wave::Place() {
 }
 
 NvjpegJob Wave::NvjpegJobOf(Job* job) {
-  struct NvjpegJob n;
-  n.bytes = job->bytes;
-  n.components = job->frame->components;
+  struct NvjpegJob n = job->ForNvjpeg();
   uint8_t* at = slot_->device + job->planes;
   for (int c = 0; c < n.components; ++c) {
     const PlaneSize size = NvjpegPlane(*job, c);
@@ -187,9 +185,8 @@ void Wave::Decode(std::vector<Turn> turns) {
     cost_[route] += turns[i].cost;
   });
   const int sharing = std::max(1, std::min(batch_.threads, cpu_images));
-  for (const Route r : {Route::kHybrid, Route::kCoefficients, Route::kPixels}) {
-    device_.rates().Observe(r, cost_[static_cast<int>(r)], seconds_[static_cast<int>(r)] / sharing);
-    seconds_[static_cast<int>(r)] = cost_[static_cast<int>(r)] = 0;
+  for (const Route r : {Route::kCoefficients, Route::kPixels}) {
+    Observe(r, sharing);
   }
 }
 
@@ -221,10 +218,14 @@ void Wave::DecodeOnEngines() {
     }
   }
   const double seconds = SecondsSince(start);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    seconds_[static_cast<int>(Route::kHardware)] += seconds;
+    cost_[static_cast<int>(Route::kHardware)] += cost;
+  }
   for (Job* job : nvjpeg_) {
     if (job->route == Route::kHardware) job->record->stages_us[kStageDecode] += static_cast<float>(seconds * 1e6);
   }
-  device_.rates().Observe(Route::kHardware, cost, seconds);
 }
 
 void Wave::DecodeOne(Job* job, Worker& worker, Crew* crew) {
@@ -245,6 +246,9 @@ bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
   } catch (const Declined& declined) {
     job->choice.declined = declined.what();
     done = false;
+  } catch (const std::bad_alloc&) {  // one image's trouble; the CPU backend says so if it has it too
+    job->choice.declined = "out of memory";
+    done = false;
   }
   device_.ReturnPacker(std::move(packer));
   if (done) {
@@ -259,13 +263,17 @@ bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
 void Wave::DecodeHybrid(Job* job) {
   StageClock clock(job->record);
   struct NvjpegJob n = NvjpegJobOf(job);
+  std::unique_ptr<HybridDecoder> decoder;
   try {
-    std::unique_ptr<HybridDecoder> decoder = device_.TakeHybrid();
-    decoder->Decode(&n, nullptr, slot_->decoders);
-    device_.ReturnHybrid(std::move(decoder));
+    decoder = device_.TakeHybrid();
   } catch (const CudaError& e) {  // one that cannot be made, for want of memory say, costs nobody the batch
     n.failure = e.what();
   }
+  if (decoder) {
+    decoder->Decode(&n, nullptr, slot_->decoders);
+    if (n.failure.empty()) device_.ReturnHybrid(std::move(decoder));
+  }
+  if (!n.failure.empty()) device_.DropIdleHybrids();
   job->record->decoder = "nvjpeg-cuda";
   job->record->uploaded_bytes = static_cast<int64_t>(job->bytes.size());
   job->nvjpeg_failure = n.failure;
@@ -312,13 +320,30 @@ void Wave::FindUnwritten() {
   }
 }
 
+void Wave::Observe(Route route, double sharing) {
+  const int r = static_cast<int>(route);
+  device_.rates().Observe(route, cost_[r], seconds_[r] / sharing);
+  seconds_[r] = cost_[r] = 0;
+}
+
+// A route is as fast as what came of it: images that have to be done again are none of its work.
 void Wave::Retry() {
   std::vector<Turn> turns;
+  bool asked[kRoutes] = {};
   for (Job* job : nvjpeg_) {
+    const int r = static_cast<int>(job->route);
+    asked[r] = true;
     if (job->nvjpeg_failure.empty()) continue;
+    cost_[r] -= job->plan.cost;
     job->record->retried = job->nvjpeg_failure;
     job->route = Route::kPixels;
     turns.push_back({job, job->plan.cost});
+  }
+  for (const Route r : {Route::kHardware, Route::kHybrid}) {
+    if (!asked[static_cast<int>(r)]) continue;
+    const bool nothing = cost_[static_cast<int>(r)] <= 0;
+    Observe(r, r == Route::kHybrid ? std::max(1, batch_.threads) : 1);
+    if (nothing) device_.rates().Distrust(r);
   }
   Decode(std::move(turns));
 }

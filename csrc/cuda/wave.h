@@ -44,6 +44,7 @@ class Wave {
   void DecodePixels(Job* job, Worker& worker, Crew* crew);
   void FindUnwritten();
   void Retry();
+  void Observe(Route route, double sharing);
   void Launch();
   void AddToLaunch(const Job& job, BatchPacker* packer);
   struct NvjpegJob NvjpegJobOf(Job* job);

@@ -53,6 +53,10 @@ Frame ParseFrame(Bytes stream, const Header& header);
 // fractional sampling.
 Frame GeometryOf(const Header& header);
 
+// A strict look at a progressive stream that somebody else is to decode: one SOF2 of the header's size, tables before
+// scans, legal scans, no other marker than those, and EOI at the end of it all.
+bool IsStrictProgressive(Bytes stream, const Header& header);
+
 // True if nothing but restart markers and EOI follows the data of the frame's last scan; a cheap look at a stream that
 // somebody else is to decode.
 bool EndsWithEoi(Bytes stream, const Frame& frame);

@@ -12,6 +12,7 @@ from .spec import Spec
 
 __all__ = ["Device", "resolve"]
 
+OLDEST_CAPABILITY = (7, 5)
 CUDA_DECODERS = ("auto", "hardware", "hybrid", "coefficients", "pixels")
 
 
@@ -107,7 +108,10 @@ class Cuda:
                 )
                 raise RuntimeError(msg)
         _nvjpeg.announce()
-        records = _core.cuda_run(
+        decoder = cuda_decoder()
+        # Its memory may come from another stream's pool, and must not go back there before ours is done with it.
+        tensor.record_stream(stream)
+        return _core.cuda_run(
             spec.compiled(),
             items,
             memory.data_ptr,
@@ -117,11 +121,8 @@ class Cuda:
             fill,
             tensor.device.index,
             stream.cuda_stream,
-            cuda_decoder(),
+            decoder,
         )
-        # Its memory may come from another stream's pool, and must not go back there before ours is done with it.
-        tensor.record_stream(stream)
-        return records
 
 
 def cuda_decoder() -> str:
@@ -186,6 +187,13 @@ def _cuda(name: str, index: int | None) -> Device:
         raise BackendUnavailable(f"device={name!r}: {info['missing']}")
     if index is not None and index >= len(info["devices"]):
         raise BackendUnavailable(f"device={name!r}: this machine shows {len(info['devices'])} CUDA devices")
+    for device in info["devices"] if index is None else info["devices"][index : index + 1]:
+        if tuple(map(int, device["compute_capability"].split("."))) < OLDEST_CAPABILITY:
+            has = device["compute_capability"]
+            msg = (
+                f"device={name!r}: cuda:{device['index']} has compute capability {has}, and 7.5 is the oldest supported"
+            )
+            raise BackendUnavailable(msg)
     torch = _torch.require()
     if not torch.cuda.is_available():
         version = torch.__version__

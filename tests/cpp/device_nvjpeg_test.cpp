@@ -42,7 +42,7 @@ Stream Draw(uint64_t seed, int width, int height, const std::vector<std::array<i
 }
 
 // Waves much longer than a block, by libjpeg-turbo: no filter differs much from another.
-Stream Smooth(int width, int height) {
+Stream Smooth(int width, int height, bool progressive = false) {
   jpeg_compress_struct cinfo{};
   jpeg_error_mgr error;
   cinfo.err = jpeg_std_error(&error);  // exits; nothing here can fail
@@ -56,6 +56,7 @@ Stream Smooth(int width, int height) {
   cinfo.in_color_space = JCS_RGB;
   jpeg_set_defaults(&cinfo);
   jpeg_set_quality(&cinfo, 95, TRUE);
+  if (progressive) jpeg_simple_progression(&cinfo);
   jpeg_start_compress(&cinfo, TRUE);
   std::vector<uint8_t> row(static_cast<size_t>(width) * 3);
   for (int y = 0; y < height; ++y) {
@@ -191,6 +192,129 @@ void TestReduced() {
   }
 }
 
+size_t Find(const Stream& stream, int marker) {
+  for (size_t i = 2; i + 1 < stream.size(); i += 2 + (stream[i + 2] << 8 | stream[i + 3])) {
+    if (stream[i + 1] == marker) return i;
+  }
+  return 0;
+}
+
+// Progressive streams are given away unread, so where each byte belongs must be beyond doubt.
+void TestProgressive() {
+  cuda::Device device(cuda::MakeEmulator(), kRoomy);
+  const Stream good = Smooth(90, 80, true);
+  const size_t sof = Find(good, 0xC2), dht = Find(good, 0xC4), length = 2 + (good[sof + 2] << 8 | good[sof + 3]);
+  CHECK(sof > 0 && dht > 0, "the test's own stream");
+  const auto begin = good.begin() + static_cast<ptrdiff_t>(sof);
+  std::vector<std::pair<std::string, Stream>> streams;
+  const auto add = [&](const char* name) -> Stream& { return streams.emplace_back(name, good).second; };
+  {  // a larger frame before it, plain and hidden in a segment that some take for a bare marker
+    Stream other(begin, begin + static_cast<ptrdiff_t>(length));
+    other[5] = 0x20;
+    Stream& two = add("two frame headers");
+    two.insert(two.begin() + static_cast<ptrdiff_t>(sof), other.begin(), other.end());
+    Stream& hidden = add("a reserved marker");
+    hidden.insert(hidden.begin() + static_cast<ptrdiff_t>(sof), {0xFF, 0xF0, 0x00, 0x15});
+  }
+  add("hierarchical")[sof + 1] = 0xC6;
+  add("arithmetic")[sof + 1] = 0xCA;
+  add("no EOI").resize(good.size() - 2);
+  add("cut short").resize(good.size() / 2);
+  add("lossless predictor in a scan")[Find(good, 0xDA) + 4 + 1 + 6] = 1;
+  const Spec spec = FastSpec();
+  const Affine affine = ComputeAffine(spec);
+  const Layout layout = DenseLayout(1, spec);
+  const Outputs whole = OnDevice(device, {good}, spec, affine, layout, 1, "hybrid");
+  CHECK(CountDecoder(whole, "nvjpeg-cuda") == 1, "a good one is nvJPEG's");
+  CHECK(whole.memory == OnCpu({good}, spec, affine, layout).memory, "a good one");
+  for (const auto& [name, stream] : streams) {
+    const Outputs want = OnCpu({stream}, spec, affine, layout);
+    const Outputs got = OnDevice(device, {stream}, spec, affine, layout, 1, "hybrid");
+    CHECK(CountDecoder(got, "nvjpeg-cuda") == 0, name);
+    CHECK(want.records[0].ok == got.records[0].ok && want.memory == got.memory, name);
+    ++cases;
+  }
+}
+
+// A phone's motion photograph: a film behind EOI, which costs nothing; and slots that it has not filled.
+void TestAppendedBytes() {
+  cuda::Device device(cuda::MakeEmulator(), {size_t{16} << 20, size_t{16} << 20});
+  std::vector<Stream> streams = DrawBatch(2, 77);
+  for (Stream& stream : streams) stream.resize(stream.size() + (size_t{8} << 20));
+  const Run run = RunBoth(device, streams, Spec(), "coefficients");
+  CHECK(run.cpu.memory == run.gpu.memory, "appended bytes");
+  CHECK(CountDecoder(run.gpu, "fastpre") == 2, "appended bytes");
+  CHECK(device.pinned_memory().used() <= size_t{4} << 20, std::to_string(device.pinned_memory().used()));
+}
+
+// What nvJPEG keeps for its largest image is never the slots'.
+void TestStarving() {
+  cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{32} << 20});
+  std::vector<Stream> large;
+  for (int i = 0; i < 12; ++i) large.push_back(Smooth(1600, 1200, true));
+  const Spec spec = FastSpec();
+  const Affine affine = ComputeAffine(spec);
+  for (int i = 0; i < 3; ++i) {
+    const Outputs o = OnDevice(device, large, spec, affine, DenseLayout(12, spec), 8, "hybrid");
+    for (const Record& r : o.records) CHECK(r.ok, r.reason);
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&] { CHECK(RunBoth(device, DrawBatch(4, 31), Spec(), "auto").gpu.records[0].ok, "small"); });
+  }
+  for (std::thread& t : threads) t.join();
+  const cuda::BoundedMemory& own = device.nvjpeg_pinned_memory();
+  CHECK(own.peak() <= own.bound() && own.bound() + device.pinned_memory().bound() <= size_t{32} << 20, "bounds");
+}
+
+// Engines that never give anything are not asked for ever.
+void TestDistrust() {
+  cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{64} << 20});
+  fake_set("allocator_probe", 256 << 20);
+  std::vector<Stream> streams;
+  for (uint64_t i = 0; i < 30; ++i) streams.push_back(Draw(900 + i, 600, 500, {{2, 2}, {1, 1}, {1, 1}}));
+  Spec spec = FastSpec();
+  spec.resize_height = spec.resize_width = 300;
+  int first = 0, last = 0;
+  for (int i = 0; i < 6; ++i) {
+    const Run run = RunBoth(device, streams, spec, "auto");
+    CHECK(run.cpu.memory == run.gpu.memory, "distrust");
+    (i == 0 ? first : last) = CountRetried(run.gpu);
+  }
+  fake_set("allocator_probe", 0);
+  CHECK(first > 0 && last == 0, std::to_string(first) + " and " + std::to_string(last));
+}
+
+// Planes too narrow to be checked are not left to anybody's word.
+void TestNarrow() {
+  cuda::Device device(cuda::MakeEmulator(), kRoomy);
+  std::vector<Stream> streams;
+  for (uint64_t i = 0; i < 3; ++i) streams.push_back(Draw(500 + i, 40, 40, {{2, 2}, {1, 1}, {1, 1}}));
+  Spec spec = FastSpec();
+  spec.resize_height = spec.resize_width = spec.crop_height = spec.crop_width = 1;
+  fake_set("skip_image", 0);
+  const Run run = RunBoth(device, streams, spec, "hardware");
+  fake_set("skip_image", -1);
+  CHECK(CountDecoder(run.gpu, "nvjpeg-hardware") == 2 && CountRetried(run.gpu) == 1, "narrow");
+}
+
+// A caller's next batch does not wait for its last one: while that is unfinished, it gets another slot.
+void TestSlotsInTurn() {
+  cuda::Device device(cuda::MakeEmulator(), kRoomy);
+  cuda::Runtime& runtime = device.runtime();
+  cuda::Slot* const one = device.Take(1, 1);
+  const cuda::Stream busy = runtime.CreateStream();
+  uint8_t byte = 0;
+  runtime.CopyToHost(&byte, one->device, 1, busy);
+  runtime.Record(one->drained, busy);
+  device.Return(one);
+  cuda::Slot* const two = device.Take(1, 1);
+  CHECK(two != one, "another slot");
+  runtime.SynchronizeStream(busy);
+  device.Return(two);
+  ++cases;
+}
+
 void TestNoEngines() {
   fake_set("engines", 0);
   cuda::Device device(cuda::MakeEmulator(), kRoomy);
@@ -280,6 +404,12 @@ int main(int argc, char** argv) {
   TestFaults();
   TestDamaged();
   TestReduced();
+  TestProgressive();
+  TestAppendedBytes();
+  TestStarving();
+  TestDistrust();
+  TestNarrow();
+  TestSlotsInTurn();
   TestNoEngines();
   TestBound();
   TestAuto();

@@ -303,6 +303,17 @@ FAKE nvjpegJpegStreamParse(NvjpegHandle*, const unsigned char* data, size_t leng
 FAKE nvjpegJpegStreamParseHeader(NvjpegHandle*, const unsigned char* data, size_t length, NvjpegStream* header) {
   return Parse(data, length, header);
 }
+FAKE nvjpegJpegStreamGetComponentsNum(NvjpegStream* header, unsigned int* components) {
+  *components = static_cast<unsigned int>(header->layout.components);
+  return kNvjpegSuccess;
+}
+FAKE nvjpegJpegStreamGetComponentDimensions(NvjpegStream* header, unsigned int component, unsigned int* width,
+                                            unsigned int* height) {
+  if (component >= static_cast<unsigned int>(header->layout.components)) return kNvjpegInvalidParameter;
+  *width = static_cast<unsigned int>(header->layout.planes[component].width);
+  *height = static_cast<unsigned int>(header->layout.planes[component].height);
+  return kNvjpegSuccess;
+}
 FAKE nvjpegDecoderCreate(NvjpegHandle*, int backend, NvjpegCudaDecoder** out) {
   if (backend != kNvjpegBackendHybrid) return kNvjpegImplementationNotSupported;
   *out = new NvjpegCudaDecoder;

@@ -36,6 +36,7 @@ class HostRuntime final : public cuda::Runtime {
     ++event_waits_;
   }
   void SynchronizeStream(cuda::Stream stream) override { CheckStream(stream); }
+  bool Done(cuda::Event event) override { return events_.contains(event); }
   void CopyToDevice(void* to, const void* from, size_t bytes, cuda::Stream) override { std::memcpy(to, from, bytes); }
   void CopyToHost(void* to, const void* from, size_t bytes, cuda::Stream) override { std::memcpy(to, from, bytes); }
   void Launch(const cuda::ResampleLaunch&, cuda::Stream) override {}

@@ -100,6 +100,10 @@ class Picture {
     job.bytes = bytes_;
     job.components = layout_.components;
     for (int c = 0; c < layout_.components; ++c) {
+      job.width[c] = layout_.planes[c].width;
+      job.height[c] = layout_.planes[c].height;
+    }
+    for (int c = 0; c < layout_.components; ++c) {
       const RawPlane& p = layout_.planes[c];
       const size_t pitch = Scaled(p.width, scale) + kMargin;
       planes_[c].assign(pitch * (Scaled(p.height, scale) + 1), kUntouched);
@@ -228,13 +232,16 @@ void CheckHardware(const std::shared_ptr<const NvjpegLibrary>& library, const Fa
         const std::string name = "image " + std::to_string(i) + " scale " + std::to_string(scale);
         CHECK(jobs[i].failure.empty(), name + ": " + jobs[i].failure);
         CHECK(album[i].Written(jobs[i], scale), name);
-        CHECK(decoder.Supports(*album[i].bytes(), scale), name);
+        CHECK(decoder.Supports(jobs[i], scale), name);
+        NvjpegJob other = jobs[i];
+        ++other.height[0];
+        CHECK(!decoder.Supports(other, scale), name + ": other sizes");
       }
     }
   }
   CHECK(bench.runtime.event_waits() >= 20, "every batch waits for the one before");
-  CHECK(!decoder.Supports(*Draw(30, 20, {{4, 1}, {1, 1}, {1, 1}}, 1).bytes(), 8), "4:1:1");
-  CHECK(!decoder.Supports(*Draw(30, 20, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1).bytes(), 8), "four components");
+  CHECK(!decoder.Supports(Draw(30, 20, {{4, 1}, {1, 1}, {1, 1}}, 1).Job(), 8), "4:1:1");
+  CHECK(!decoder.Supports(Draw(30, 20, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1).Job(), 8), "four components");
   CHECK(!decoder.Supports({}, 8), "no bytes");
   const int batches = fake.get("batches");
   decoder.Decode({}, 8, bench.stream);
