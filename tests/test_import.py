@@ -33,6 +33,18 @@ def test_import_starts_no_thread_and_maps_no_cuda() -> None:
     assert threads == run("import numpy, os; print(len(os.listdir('/proc/self/task')))")[0]
 
 
+def test_cpu_use_maps_no_cuda(photo: bytes) -> None:
+    """A context would have the driver mapped, and its devices open."""
+    code = """
+import sys, os, fastpre
+fastpre.Preprocessor(fastpre.Spec(resize=32, crop=24)).dlpack([sys.stdin.buffer.read()])
+files = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+names = [os.readlink(file) for file in files if os.path.lexists(file)]
+print("libcuda" in open("/proc/self/maps").read(), any("nvidia" in name for name in names))
+"""
+    assert run(code, photo) == ["False", "False"]
+
+
 def test_works_without_torch(photo: bytes) -> None:
     """torch is not installed: NumPy through DLPack still works, and tensors say what is missing."""
     code = """

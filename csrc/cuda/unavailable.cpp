@@ -7,7 +7,7 @@ namespace fastpre {
 bool CudaCompiled() { return false; }
 
 std::string CudaMissing() {
-  return "this build of fastpre has no CUDA backend (it is CPU-only: no nvcc was found when it was compiled); use "
+  return "this build of fastpre has no CUDA backend (it was compiled without nvcc, or with FASTPRE_CUDA=OFF); use "
          "device=\"cpu\" and move the result with .to(\"cuda\", non_blocking=True), from pinned memory if you can "
          "(pin_memory=True)";
 }
