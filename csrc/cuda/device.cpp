@@ -75,8 +75,8 @@ Device& Device::Get(int index) {
   std::lock_guard<std::mutex> lock(r.mutex);
   std::unique_ptr<Device>& device = r.devices[index];
   if (!device) {
-    std::unique_ptr<Runtime> runtime = index == kEmulated ? MakeEmulator() : MakeCudaRuntime(index);
     if (index != kEmulated) r.owner = getpid();
+    std::unique_ptr<Runtime> runtime = index == kEmulated ? MakeEmulator() : MakeCudaRuntime(index);
     const MemoryBounds bounds = DefaultBounds(runtime->info());
     const auto entered = runtime->Enter();
     device = std::make_unique<Device>(std::move(runtime), bounds);
@@ -121,8 +121,8 @@ Slot* Device::Take(size_t device_bytes, size_t pinned_bytes) {
     // One that nobody reads any more, so that a caller does not wait for its own last batch; of those the smallest that
     // is large enough, else the largest: growing is expensive.
     const auto better = [&](const Slot& s, const Slot& than) {
-      const bool drained = runtime_->Done(s.drained);
-      if (drained != runtime_->Done(than.drained)) return drained;
+      const bool drained = Drained(s);
+      if (drained != Drained(than)) return drained;
       if (fits(s) != fits(than)) return fits(s);
       return fits(s) ? s.device_bytes < than.device_bytes : s.device_bytes > than.device_bytes;
     };
@@ -139,12 +139,45 @@ Slot* Device::Take(size_t device_bytes, size_t pinned_bytes) {
   try {
     runtime_->Synchronize(slot->drained);
     if (Grow(slot, device_bytes, pinned_bytes)) return slot;
+    EmptyOthers();
+    if (Grow(slot, device_bytes, pinned_bytes)) return slot;
   } catch (...) {
     Return(slot);
     throw;
   }
   Return(slot);
   return nullptr;
+}
+
+// A device in trouble says so to whoever waits for it, not to whoever looks for a slot.
+bool Device::Drained(const Slot& slot) {
+  try {
+    return runtime_->Done(slot.drained);
+  } catch (const CudaError&) {
+    return true;
+  }
+}
+
+// Takes the memory of slots that nobody has, once they are drained.
+void Device::EmptyOthers() {
+  for (Slot& slot : slots_) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (slot.taken) continue;
+      slot.taken = true;
+    }
+    try {
+      runtime_->Synchronize(slot.drained);
+    } catch (...) {
+      Return(&slot);
+      throw;
+    }
+    device_memory_.Free(slot.device);
+    pinned_memory_.Free(slot.pinned);
+    slot.device = slot.pinned = nullptr;
+    slot.device_bytes = slot.pinned_bytes = 0;
+    Return(&slot);
+  }
 }
 
 bool Device::Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes) {

@@ -81,6 +81,8 @@ class Device {
 
  private:
   std::unique_ptr<HybridDecoder> MakeHybrid();
+  bool Drained(const Slot& slot);
+  void EmptyOthers();
   bool Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes);
 
   std::unique_ptr<Runtime> runtime_;

@@ -13,11 +13,6 @@ namespace {
 constexpr size_t kAlignment = 256;
 constexpr size_t kNvjpegPitch = 64;
 
-// Streams that end in a scan, or go on behind it, are the CPU's: it says what they are worth.
-bool IsComplete(Bytes bytes, const Header& header, const Frame& frame) {
-  return header.progressive() ? IsStrictProgressive(bytes, header) : EndsWithEoi(bytes, frame);
-}
-
 std::vector<AxisPair> PixelAxes(const Plan& plan) { return {{&plan.columns, &plan.rows}}; }
 
 std::vector<AxisPair> PlaneAxes(const PlanarPlan& plan, int components) {
@@ -39,7 +34,12 @@ void Choose(const Spec& spec, const Offer& offer, Job* job) {
     declined = e.what();
     job->frame.reset();
   }
-  const bool complete = job->frame && !offer.exact && IsComplete(job->bytes, job->header, *job->frame);
+  // Streams that end in a scan, or go on behind it, are the CPU's: it says what they are worth.
+  if (job->frame && !offer.exact) {
+    job->stream_bytes = job->header.progressive() ? EndOfProgressive(job->bytes, job->header)
+                                                  : EndOfSequential(job->bytes, *job->frame);
+  }
+  const bool complete = job->stream_bytes > 0;
   job->tiling = ChooseTiling(PixelAxes(job->plan), job->plan.vertical_first, false);
   if (job->tiling.shared_bytes > kMostShared) {
     job->choice.declined = "a reduction whose taps are over the device's shared memory";
@@ -83,7 +83,9 @@ void Prepare(const Source& source, const Spec& spec, const Offer& offer, Job* jo
 
 NvjpegJob Job::ForNvjpeg() const {
   struct NvjpegJob n;
-  n.bytes = bytes;
+  n.bytes = bytes.first(stream_bytes);
+  n.frame_width = frame->width;
+  n.frame_height = frame->height;
   n.components = frame->components;
   for (int c = 0; c < n.components; ++c) {
     n.width[c] = frame->component[c].width;

@@ -26,6 +26,7 @@ struct Job {
   Header header;
   Plan plan;
   std::optional<Frame> frame;  // for nvJPEG, geometry may be all that is in it
+  size_t stream_bytes = 0;     // up to EOI, where that was looked for and found: what nvJPEG gets
   Choice choice;
   Route route = Route::kPixels;
   std::optional<PlanarPlan> planar;

@@ -42,12 +42,13 @@ class NvjpegLibrary {
 // One image for nvJPEG: planar, each component at its own resolution, written at plane[c] + y * pitch[c].
 struct NvjpegJob {
   Bytes bytes;  // in host memory, unchanged until the stream is done: whether nvJPEG copies them is not documented
-  int components = 0;
+  int frame_width = 0, frame_height = 0, components = 0;
   std::array<int, 4> width{},
       height{};                     // samples of each component at full size, by our own parser: nvJPEG's must agree
   std::array<uint8_t*, 4> plane{};  // device memory
   std::array<size_t, 4> pitch{};
-  std::string failure;  // set by the decoder: why this image has to go elsewhere
+  bool out_of_memory = false;  // what `failure` is about
+  std::string failure;         // set by the decoder: why this image has to go elsewhere
 };
 
 // The hardware engines. One call at a time, from any thread; streams given to Decode outlive the decoder.
@@ -63,9 +64,9 @@ class HardwareDecoder {
 
   int engines() const;
   int cores_per_engine() const;
-  // nvJPEG's own verdict on the job's bytes, from the header, which must give the sizes that the job has. `scale`: the
-  // decoded side of a block, 8, 4, 2 or 1.
-  bool Supports(const NvjpegJob& job, int scale);
+  // nvJPEG's own verdict on the job's bytes, from the header, which must give the sizes that the job has: why not, or
+  // empty. `scale`: the decoded side of a block, 8, 4, 2 or 1.
+  std::string WhyNot(const NvjpegJob& job, int scale);
   // Asks for all jobs in one batch, every image at the same scale, after waiting for the batch before. A batch that
   // nvJPEG refuses is halved until the images at fault are alone, in a bounded number of calls: they get their
   // `failure`. Success of the others is only known from what was written, once `stream` is done.

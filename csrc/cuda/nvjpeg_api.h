@@ -76,6 +76,7 @@ struct NvjpegAllocator {
   X(JpegStreamParse, NvjpegHandle* handle, const unsigned char* data, size_t length, int save_metadata,               \
     int save_stream, NvjpegStream* header)                                                                            \
   X(JpegStreamParseHeader, NvjpegHandle* handle, const unsigned char* data, size_t length, NvjpegStream* header)      \
+  X(JpegStreamGetFrameDimensions, NvjpegStream* header, unsigned int* width, unsigned int* height)                    \
   X(JpegStreamGetComponentsNum, NvjpegStream* header, unsigned int* components)                                       \
   X(JpegStreamGetComponentDimensions, NvjpegStream* header, unsigned int component, unsigned int* width,              \
     unsigned int* height)                                                                                             \

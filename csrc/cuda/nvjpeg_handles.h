@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "core/round.h"
 #include "cuda/memory.h"
 #include "cuda/nvjpeg.h"
 #include "cuda/nvjpeg_api.h"
@@ -34,24 +35,34 @@ inline std::string NvjpegFailure(const char* call, NvjpegStatus status) {
   return std::string("nvjpeg") + call + ": " + NvjpegStatusText(status);
 }
 
+inline bool IsOutOfMemory(const std::string& failure) {
+  return failure.ends_with(NvjpegStatusText(kNvjpegAllocatorFailure));
+}
+
 inline void CheckNvjpeg(const char* call, NvjpegStatus status) {
   if (status != kNvjpegSuccess) throw CudaError(NvjpegFailure(call, status));
 }
 
 // Planes were laid out by our parser's sizes. A stream in which nvJPEG's finds others, two frame headers say, would be
-// written past them. Empty if all agree.
+// written past them. Components may be padded, to no more than there is room for. Empty if all agree.
 inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header, const NvjpegJob& job) {
-  unsigned int components = 0;
+  constexpr int kRoom = 16;  // cuda/job.cpp rounds planes up to that, and more
+  unsigned int components = 0, width = 0, height = 0;
+  if (const auto s = api.JpegStreamGetFrameDimensions(header, &width, &height)) {
+    return NvjpegFailure("JpegStreamGetFrameDimensions", s);
+  }
   if (const auto s = api.JpegStreamGetComponentsNum(header, &components)) {
     return NvjpegFailure("JpegStreamGetComponentsNum", s);
   }
-  bool same = components == static_cast<unsigned int>(job.components);
+  bool same = components == static_cast<unsigned int>(job.components) &&
+              width == static_cast<unsigned int>(job.frame_width) &&
+              height == static_cast<unsigned int>(job.frame_height);
   for (unsigned int c = 0; same && c < components; ++c) {
-    unsigned int width = 0, height = 0;
     if (const auto s = api.JpegStreamGetComponentDimensions(header, c, &width, &height)) {
       return NvjpegFailure("JpegStreamGetComponentDimensions", s);
     }
-    same = width == static_cast<unsigned int>(job.width[c]) && height == static_cast<unsigned int>(job.height[c]);
+    same = width <= RoundUp(static_cast<size_t>(job.width[c]), kRoom) &&
+           height <= RoundUp(static_cast<size_t>(job.height[c]), kRoom);
   }
   return same ? std::string() : "nvJPEG reads other sizes in the stream's headers";
 }

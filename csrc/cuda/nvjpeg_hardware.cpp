@@ -136,21 +136,20 @@ HardwareDecoder::~HardwareDecoder() {
 int HardwareDecoder::engines() const { return static_cast<int>(state_->engines); }
 int HardwareDecoder::cores_per_engine() const { return static_cast<int>(state_->cores_per_engine); }
 
-bool HardwareDecoder::Supports(const NvjpegJob& job, int scale) {
+std::string HardwareDecoder::WhyNot(const NvjpegJob& job, int scale) {
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const NvjpegApi& api = s.api;
   const int factor = ScaleFactor(scale);
-  if (api.JpegStreamParseHeader(s.handle.get(), job.bytes.data(), job.bytes.size(), s.header.get()) != kNvjpegSuccess ||
-      !NvjpegDisagreement(api, s.header.get(), job).empty()) {
-    return false;
-  }
+  NvjpegStatus status = api.JpegStreamParseHeader(s.handle.get(), job.bytes.data(), job.bytes.size(), s.header.get());
+  if (status != kNvjpegSuccess) return NvjpegFailure("JpegStreamParseHeader", status);
+  if (std::string text = NvjpegDisagreement(api, s.header.get(), job); !text.empty()) return text;
   int unsupported = 1;  // 0 is yes
-  const NvjpegStatus status =
-      factor == kNvjpegScaleNone
-          ? api.DecodeBatchedSupported(s.handle.get(), s.header.get(), &unsupported)
-          : api.DecodeBatchedSupportedEx(s.handle.get(), s.header.get(), s.params[factor].get(), &unsupported);
-  return status == kNvjpegSuccess && unsupported == 0;
+  status = factor == kNvjpegScaleNone
+               ? api.DecodeBatchedSupported(s.handle.get(), s.header.get(), &unsupported)
+               : api.DecodeBatchedSupportedEx(s.handle.get(), s.header.get(), s.params[factor].get(), &unsupported);
+  if (status != kNvjpegSuccess) return NvjpegFailure("DecodeBatchedSupported", status);
+  return unsupported == 0 ? "" : "nvJPEG's engines do not support it";
 }
 
 void HardwareDecoder::Decode(std::span<NvjpegJob* const> jobs, int scale, Stream stream) {

@@ -117,11 +117,13 @@ void HybridDecoder::Decode(NvjpegJob* job, const Rect* region, Stream stream) {
   // The stream may still be busy with the image before this one, out of the other lane; what this lane was used for
   // last was waited for below, an image ago. So Huffman decoding overlaps with the device's part of the image before.
   job->failure = s.DecodeOnHost(lane, *job, region ? *region : kWhole);
+  job->out_of_memory = IsOutOfMemory(job->failure);
   if (!job->failure.empty()) return;
   // From here on what both lanes share is written: the state and the device buffer.
   s.last_image.Wait();
   s.turn ^= 1;
   job->failure = s.DecodeOnDevice(lane, *job, stream);
+  job->out_of_memory = IsOutOfMemory(job->failure);
   s.last_image.Mark(stream);
 }
 

@@ -36,6 +36,7 @@ void AssignRoutes(Device& device, const Batch& batch, std::vector<Job>* jobs) {
     candidates.push_back({&job.choice, job.plan.cost});
     chosen.push_back(&job);
   }
+  device.rates().Forgive();
   const std::vector<Route> routes = Split(candidates, device.rates(), batch.decoder);
   for (size_t i = 0; i < chosen.size(); ++i) {
     Job& job = *chosen[i];
@@ -45,9 +46,10 @@ void AssignRoutes(Device& device, const Batch& batch, std::vector<Job>* jobs) {
     Device::Nvjpeg& nvjpeg = device.nvjpeg();
     std::lock_guard<std::mutex> lock(nvjpeg.hardware_mutex);
     const NvjpegJob asked = job.ForNvjpeg();
-    if (nvjpeg.hardware->Supports(asked, job.choice.hardware_scale)) continue;
+    if (nvjpeg.hardware->WhyNot(asked, job.choice.hardware_scale).empty()) continue;
     job.choice.hardware_scale = 8;
-    if (!nvjpeg.hardware->Supports(asked, 8)) job.route = Route::kCoefficients;
+    job.record->declined = nvjpeg.hardware->WhyNot(asked, 8);
+    if (!job.record->declined.empty()) job.route = Route::kCoefficients;
   }
 }
 
@@ -68,7 +70,7 @@ void RunWaves(Device& device, const Batch& batch, std::span<Job> jobs) {
     size_t count = jobs.size();
     while (count > 1 && !fits(count)) count = (count + 1) / 2;
     while (true) {
-      if (count == 1 && !fits(1)) ToPixels(*batch.spec, &jobs[0]);
+      if (count == 1 && jobs[0].route != Route::kPixels && !fits(1)) ToPixels(*batch.spec, &jobs[0]);
       Wave wave(&device, batch, jobs.first(count));
       if (wave.TakeSlot()) {
         wave.Run();

@@ -17,7 +17,8 @@ constexpr double kHardwareLatency = 0.5e-3;
 constexpr int kHardwareGuard = 4;
 // Weight of a new observation.
 constexpr double kForget = 0.2;
-constexpr double kDistrust = 8;
+constexpr double kDistrust = 64;   // a batch of 60 images gives it one
+constexpr double kForgive = 0.99;  // 400 batches until it is gone
 // Smaller batches say more of latencies than of rates.
 constexpr double kLeastSeconds = 50e-6;
 
@@ -87,6 +88,7 @@ Choice AllowedRoutes(const Header& header, const Frame* frame, const std::string
 
 // An H100's engines and 16 cores decode some ten thousand photographs a second each, of a million cost units.
 Rates::Rates() {
+  std::fill(std::begin(distrust_), std::end(distrust_), 1.0);
   rate_[static_cast<int>(Route::kHardware)] = 60e-6 / 1e6;
   rate_[static_cast<int>(Route::kHybrid)] = 120e-6 / 1e6;
   rate_[static_cast<int>(Route::kCoefficients)] = 60e-6 / 1e6;
@@ -98,18 +100,28 @@ void Rates::Observe(Route route, double cost, double seconds) {
   const int r = static_cast<int>(route);
   std::lock_guard<std::mutex> lock(mutex_);
   const double rate = seconds / cost;
+  distrust_[r] = 1;
   rate_[r] = seen_[r]++ == 0 ? rate : rate_[r] + kForget * (rate - rate_[r]);
 }
 
 void Rates::Distrust(Route route) {
   std::lock_guard<std::mutex> lock(mutex_);
-  double& rate = rate_[static_cast<int>(route)];
-  rate = std::min(rate * kDistrust, 1.0);
+  distrust_[static_cast<int>(route)] = kDistrust;
+}
+
+void Rates::Forgive() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (double& d : distrust_) d = std::max(1.0, d * kForgive);
+}
+
+bool Rates::distrusted(Route route) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return distrust_[static_cast<int>(route)] > 1;
 }
 
 double Rates::seconds_per_cost(Route route) const {
   std::lock_guard<std::mutex> lock(mutex_);
-  return rate_[static_cast<int>(route)];
+  return rate_[static_cast<int>(route)] * distrust_[static_cast<int>(route)];
 }
 
 int64_t Rates::observations(Route route) const {
@@ -140,7 +152,7 @@ std::vector<Route> Split(const std::vector<Candidate>& images, const Rates& rate
     // Of the routes that take the CPU's cores, the fastest; ours until nvJPEG's was measured to be faster.
     Route on_cores = Route::kPixels;
     for (const Route r : {Route::kCoefficients, Route::kHybrid}) {
-      if (!choice.allows(r)) continue;
+      if (!choice.allows(r) || rates.distrusted(r)) continue;
       if (on_cores == Route::kPixels ||
           (rates.observations(r) > 0 && rates.seconds_per_cost(r) < rates.seconds_per_cost(on_cores))) {
         on_cores = r;

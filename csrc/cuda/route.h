@@ -61,14 +61,17 @@ class Rates {
   // A first guess until something was measured.
   Rates();
   void Observe(Route route, double cost, double seconds);
-  // A batch of which nothing came: the route counts as much slower than it did, until it was observed again.
+  // A route of which nothing came counts as kDistrust times slower, until it gives something; Forgive, once a batch,
+  // lets that fade, so that it is tried again in time.
   void Distrust(Route route);
+  void Forgive();
+  bool distrusted(Route route) const;
   double seconds_per_cost(Route route) const;
   int64_t observations(Route route) const;
 
  private:
   mutable std::mutex mutex_;
-  double rate_[kRoutes];
+  double rate_[kRoutes], distrust_[kRoutes];
   int64_t seen_[kRoutes] = {};
 };
 

@@ -45,7 +45,8 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  // Makes the device current for this thread until the object dies; what was current comes back then.
+  // Makes the device current for this thread until the object dies. What was current comes back then, unless nobody has
+  // used that one: going back would make a context there.
   class Entered {
    public:
     virtual ~Entered() = default;

@@ -59,16 +59,16 @@ class EnteredDevice final : public Runtime::Entered {
     }
     // Another thread may be capturing a graph, by default in a mode in which allocating and waiting elsewhere would
     // break its capture and fail here. Neither has anything to do with it.
-    Forget(cudaThreadExchangeStreamCaptureMode(&mode_));
+    exchanged_ = cudaThreadExchangeStreamCaptureMode(&mode_) == cudaSuccess;
   }
   ~EnteredDevice() override {
-    Forget(cudaThreadExchangeStreamCaptureMode(&mode_));
+    if (exchanged_) Forget(cudaThreadExchangeStreamCaptureMode(&mode_));
     if (changed_ && HasContext(before_)) Forget(cudaSetDevice(before_));
   }
 
  private:
   int before_ = 0;
-  bool changed_ = false;
+  bool changed_ = false, exchanged_ = false;
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
@@ -142,13 +142,15 @@ class CudaRuntime final : public Runtime {
   void Synchronize(Event event) override { Check(cudaEventSynchronize(OfEvent(event)), "cudaEventSynchronize"); }
   // By an event that sleeps: cudaStreamSynchronize spins on machines with more cores than contexts.
   void SynchronizeStream(Stream stream) override {
-    struct Owned {
-      CudaRuntime& runtime;
-      Event event = runtime.CreateEvent();
-      ~Owned() { runtime.DestroyEvent(event); }
-    } const owned{*this};
-    Record(owned.event, stream);
-    Synchronize(owned.event);
+    cudaEvent_t event;
+    if (cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync) != cudaSuccess) {
+      (void)cudaGetLastError();
+      return Check(cudaStreamSynchronize(Of(stream)), "cudaStreamSynchronize");
+    }
+    cudaError_t status = cudaEventRecord(event, Of(stream));
+    if (status == cudaSuccess) status = cudaEventSynchronize(event);
+    Forget(cudaEventDestroy(event));
+    Check(status, "waiting for a stream");
   }
   bool Done(Event event) override {
     const cudaError_t status = cudaEventQuery(OfEvent(event));

@@ -42,8 +42,6 @@ size_t MirroredBytes(std::span<const Job> jobs) {
   return bytes;
 }
 
-std::atomic<uint32_t> canary_seed{1};
-
 }  // namespace
 
 size_t Wave::PinnedBytes(std::span<const Job> jobs) { return MirroredBytes(jobs); }
@@ -71,12 +69,12 @@ Wave::~Wave() {
   if (!slot_) return;
   if (!launched_) {
     // After a failure: nobody may still be at work in what the next call gets.
-    try {
-      for (const Stream s : {slot_->copies, slot_->engines, slot_->decoders, batch_.stream}) {
+    for (const Stream s : {slot_->copies, slot_->engines, slot_->decoders, batch_.stream}) {
+      try {
         device_.runtime().SynchronizeStream(s);
+      } catch (const CudaError&) {
+        // The context is broken, and every later call will say so.
       }
-    } catch (const CudaError&) {
-      // The context is broken, and every later call will say so.
     }
   }
   device_.Return(slot_);
@@ -128,43 +126,6 @@ void Wave::Place() {
   for (Job& job : jobs_) job.planes = take(job.plane_bytes);
 }
 
-NvjpegJob Wave::NvjpegJobOf(Job* job) {
-  struct NvjpegJob n = job->ForNvjpeg();
-  uint8_t* at = slot_->device + job->planes;
-  for (int c = 0; c < n.components; ++c) {
-    const PlaneSize size = NvjpegPlane(*job, c);
-    n.plane[c] = at;
-    n.pitch[c] = size.pitch;
-    at += size.bytes;
-  }
-  return n;
-}
-
-void Wave::MarkPlanes() {
-  if (nvjpeg_.empty()) return;
-  const Range range(device_.runtime(), "fastpre: mark");
-  auto* const tasks = reinterpret_cast<CanaryTask*>(slot_->pinned + canaries_);
-  int count = 0;
-  for (size_t i = 0; i < nvjpeg_.size(); ++i) {
-    const struct NvjpegJob n = NvjpegJobOf(nvjpeg_[i]);
-    for (int c = 0; c < n.components; ++c) {
-      const PlaneSize size = NvjpegPlane(*nvjpeg_[i], c);
-      if (size.width < kLeastWidth) continue;
-      tasks[count++] = {n.plane[c], static_cast<int32_t>(n.pitch[c]), size.width, size.height,
-                        static_cast<uint32_t>(i)};
-    }
-  }
-  std::memset(slot_->pinned + flags_, 0, nvjpeg_.size() * sizeof(uint32_t));
-  Runtime& runtime = device_.runtime();
-  runtime.CopyToDevice(slot_->device + canaries_, slot_->pinned + canaries_, mirrored_ - canaries_, slot_->decoders);
-  canary_.tasks = reinterpret_cast<CanaryTask*>(slot_->device + canaries_);
-  canary_.count = count;
-  canary_.seed = canary_seed.fetch_add(1);
-  runtime.Launch(canary_, slot_->decoders);
-  // Not left to the order of a stream, which the engines do not keep.
-  runtime.SynchronizeStream(slot_->decoders);
-}
-
 void Wave::Decode(std::vector<Turn> turns) {
   if (turns.empty()) return;
   const Range range(device_.runtime(), "fastpre: decode");
@@ -185,46 +146,9 @@ void Wave::Decode(std::vector<Turn> turns) {
     cost_[route] += turns[i].cost;
   });
   const int sharing = std::max(1, std::min(batch_.threads, cpu_images));
+  if (sharing_ == 0) sharing_ = sharing;
   for (const Route r : {Route::kCoefficients, Route::kPixels}) {
     Observe(r, sharing);
-  }
-}
-
-// One batch for each scale: nvJPEG has one for a whole call.
-void Wave::DecodeOnEngines() {
-  Device::Nvjpeg& nvjpeg = device_.nvjpeg();
-  const Clock::time_point start = Clock::now();
-  double cost = 0;
-  for (const int scale : {8, 4, 2, 1}) {
-    std::vector<struct NvjpegJob> list;
-    std::vector<Job*> jobs;
-    for (Job* job : nvjpeg_) {
-      if (job->route != Route::kHardware || job->choice.hardware_scale != scale) continue;
-      list.push_back(NvjpegJobOf(job));
-      jobs.push_back(job);
-      cost += job->plan.cost;
-    }
-    if (jobs.empty()) continue;
-    std::vector<struct NvjpegJob*> pointers;
-    for (struct NvjpegJob& n : list) pointers.push_back(&n);
-    // Until the engines are done: the next batch of another call would write while this one is on its way.
-    std::lock_guard<std::mutex> lock(nvjpeg.hardware_mutex);
-    nvjpeg.hardware->Decode(pointers, scale, slot_->engines);
-    device_.runtime().SynchronizeStream(slot_->engines);
-    for (size_t i = 0; i < jobs.size(); ++i) {
-      jobs[i]->record->decoder = "nvjpeg-hardware";
-      jobs[i]->record->uploaded_bytes = static_cast<int64_t>(jobs[i]->bytes.size());
-      jobs[i]->nvjpeg_failure = list[i].failure;
-    }
-  }
-  const double seconds = SecondsSince(start);
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    seconds_[static_cast<int>(Route::kHardware)] += seconds;
-    cost_[static_cast<int>(Route::kHardware)] += cost;
-  }
-  for (Job* job : nvjpeg_) {
-    if (job->route == Route::kHardware) job->record->stages_us[kStageDecode] += static_cast<float>(seconds * 1e6);
   }
 }
 
@@ -260,26 +184,6 @@ bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
   return done;
 }
 
-void Wave::DecodeHybrid(Job* job) {
-  StageClock clock(job->record);
-  struct NvjpegJob n = NvjpegJobOf(job);
-  std::unique_ptr<HybridDecoder> decoder;
-  try {
-    decoder = device_.TakeHybrid();
-  } catch (const CudaError& e) {  // one that cannot be made, for want of memory say, costs nobody the batch
-    n.failure = e.what();
-  }
-  if (decoder) {
-    decoder->Decode(&n, nullptr, slot_->decoders);
-    if (n.failure.empty()) device_.ReturnHybrid(std::move(decoder));
-  }
-  if (!n.failure.empty()) device_.DropIdleHybrids();
-  job->record->decoder = "nvjpeg-cuda";
-  job->record->uploaded_bytes = static_cast<int64_t>(job->bytes.size());
-  job->nvjpeg_failure = n.failure;
-  clock.Charge(kStageDecode);
-}
-
 // The whole job on the CPU, up to the pixels that are to be normalized.
 void Wave::DecodePixels(Job* job, Worker& worker, Crew* crew) {
   OutputView view = job->out;
@@ -299,53 +203,6 @@ void Wave::DecodePixels(Job* job, Worker& worker, Crew* crew) {
   if (job->failed) return;
   device_.runtime().CopyToDevice(slot_->device + job->pixels, slot_->pinned + job->pixels, job->pixel_bytes,
                                  slot_->copies);
-}
-
-// nvJPEG's word for an image is not taken: what it did not write goes to the CPU.
-void Wave::FindUnwritten() {
-  if (nvjpeg_.empty()) return;
-  const Range range(device_.runtime(), "fastpre: verify");
-  Runtime& runtime = device_.runtime();
-  runtime.SynchronizeStream(slot_->engines);
-  canary_.unwritten = reinterpret_cast<uint32_t*>(slot_->device + flags_);
-  runtime.Launch(canary_, slot_->decoders);
-  runtime.CopyToHost(slot_->pinned + flags_, slot_->device + flags_, nvjpeg_.size() * sizeof(uint32_t),
-                     slot_->decoders);
-  runtime.SynchronizeStream(slot_->decoders);
-  const auto* const flags = reinterpret_cast<const uint32_t*>(slot_->pinned + flags_);
-  for (size_t i = 0; i < nvjpeg_.size(); ++i) {
-    if (nvjpeg_[i]->nvjpeg_failure.empty() && flags[i] != 0) {
-      nvjpeg_[i]->nvjpeg_failure = "nvJPEG reported success and left samples unwritten";
-    }
-  }
-}
-
-void Wave::Observe(Route route, double sharing) {
-  const int r = static_cast<int>(route);
-  device_.rates().Observe(route, cost_[r], seconds_[r] / sharing);
-  seconds_[r] = cost_[r] = 0;
-}
-
-// A route is as fast as what came of it: images that have to be done again are none of its work.
-void Wave::Retry() {
-  std::vector<Turn> turns;
-  bool asked[kRoutes] = {};
-  for (Job* job : nvjpeg_) {
-    const int r = static_cast<int>(job->route);
-    asked[r] = true;
-    if (job->nvjpeg_failure.empty()) continue;
-    cost_[r] -= job->plan.cost;
-    job->record->retried = job->nvjpeg_failure;
-    job->route = Route::kPixels;
-    turns.push_back({job, job->plan.cost});
-  }
-  for (const Route r : {Route::kHardware, Route::kHybrid}) {
-    if (!asked[static_cast<int>(r)]) continue;
-    const bool nothing = cost_[static_cast<int>(r)] <= 0;
-    Observe(r, r == Route::kHybrid ? std::max(1, batch_.threads) : 1);
-    if (nothing) device_.rates().Distrust(r);
-  }
-  Decode(std::move(turns));
 }
 
 void Wave::Launch() {

@@ -64,6 +64,7 @@ class Wave {
   Plan identity_;
   Tiling identity_tiling_;
   std::mutex mutex_;                                   // of the next line
+  int sharing_ = 0;                                    // cores that the first decoding had
   double seconds_[kRoutes] = {}, cost_[kRoutes] = {};  // of threads, by route
 };
 

@@ -76,16 +76,7 @@ class Parser {
         if (coded < frame_.components) at_ = EndOfScan(stream_, frame_.scans.back());
       } else if (marker == 0xC0 || marker == 0xC1) {
         ReadFrame(s);
-      } else if (marker == 0xC4) {
-        ReadHuffman(s);
-      } else if (marker == 0xDB) {
-        ReadQuant(s);
-      } else if (marker == 0xDD) {
-        if (s.size() != 2) throw Declined("an unusual restart interval segment");
-        restart_interval_ = s[0] << 8 | s[1];
-      } else if (marker >= 0xE0 && marker <= 0xEF) {
-        ReadApp(s, marker);
-      } else if (marker != 0xFE) {
+      } else if (!ReadTables(marker, s)) {
         throw Declined("a marker that baseline streams do not have");
       }
     }
@@ -93,7 +84,88 @@ class Parser {
     return std::move(frame_);
   }
 
+  // Returns the position behind EOI.
+  size_t WalkProgressive(const Header& header) {
+    if (stream_.size() < 4 || stream_[0] != 0xFF || stream_[1] != 0xD8) throw Declined("no SOI marker");
+    at_ = 2;
+    for (auto& bits : sent_) bits.fill(-1);
+    while (true) {
+      const int marker = Marker();
+      if (marker == 0xD9) break;
+      const Bytes s = Segment();
+      if (marker == 0xDA) {
+        ReadProgressiveScan(s);
+      } else if (marker == 0xC2) {
+        ReadFrame(s);
+        if (frame_.width != header.width || frame_.height != header.height || frame_.components != header.components) {
+          throw Declined("contradictory frame headers");
+        }
+      } else if (!ReadTables(marker, s)) {
+        throw Declined("a marker that progressive streams do not have");
+      }
+    }
+    for (int i = 0; i < frame_.components; ++i) {
+      if (sent_[i][0] < 0) throw Declined("a component without a scan");
+    }
+    if (frame_.components == 0) throw Declined("no frame header");
+    return at_;
+  }
+
  private:
+  // False for other markers.
+  bool ReadTables(int marker, Bytes s) {
+    if (marker == 0xC4) {
+      ReadHuffman(s);
+    } else if (marker == 0xDB) {
+      ReadQuant(s);
+    } else if (marker == 0xDD) {
+      if (s.size() != 2) throw Declined("an unusual restart interval segment");
+      restart_interval_ = s[0] << 8 | s[1];
+    } else if (marker >= 0xE0 && marker <= 0xEF) {
+      ReadApp(s, marker);
+    } else {
+      return marker == 0xFE;
+    }
+    return true;
+  }
+
+  // T.81 B.2.3 and G.1.1.1: DC of several components or AC of one; each coefficient's bits from the highest down, once.
+  void ReadProgressiveScan(Bytes s) {
+    const int count = s.empty() ? 0 : s[0];
+    if (count < 1 || count > frame_.components || s.size() != 4 + 2u * count) throw Declined("an unusual scan header");
+    const uint8_t* const rest = s.data() + 1 + 2 * count;
+    const int first = rest[0], last = rest[1], high = rest[2] >> 4, low = rest[2] & 15;
+    if (first > last || last > 63 || (first == 0) != (last == 0) || (first > 0 && count > 1)) {
+      throw Declined("an unusual choice of coefficients");
+    }
+    if (low > 13 || (high != 0 && high != low + 1)) throw Declined("an unusual choice of bits");
+    int blocks = 0, before = -1;
+    for (int i = 0; i < count; ++i) {
+      int index = 0;
+      while (index < frame_.components && frame_.component[index].id != s[1 + 2 * i]) ++index;
+      if (index == frame_.components || index <= before) throw Declined("components out of order");
+      before = index;
+      const int dc = s[2 + 2 * i] >> 4, ac = s[2 + 2 * i] & 15, quant = quant_index_[index];
+      const bool tables =
+          dc <= 3 && ac <= 3 &&
+          (first > 0 ? ac_[ac] && ac_[ac]->Valid(false) : high > 0 || (dc_[dc] && dc_[dc]->Valid(true)));
+      if (!tables || quant > 3 || !quant_[quant]) throw Declined("a scan without its tables");
+      if (first > 0 && sent_[index][0] < 0) throw Declined("AC coefficients before DC ones");
+      for (int k = first; k <= last; ++k) {
+        int8_t& sent = sent_[index][k];
+        if (sent < 0 ? high != 0 : high != sent) throw Declined("bits out of order");
+        sent = static_cast<int8_t>(low);
+      }
+      blocks += frame_.component[index].h * frame_.component[index].v;
+    }
+    if (count > 1 && blocks > kMaxMcuBlocks) throw Declined("an MCU of more than 10 blocks");
+    Scan scan;
+    scan.begin = at_;
+    scan.restart_interval = restart_interval_;
+    at_ = EndOfScan(stream_, scan);
+    if (at_ == scan.begin) throw Declined("a scan without data");
+  }
+
   int Marker() {
     if (at_ + 2 > stream_.size() || stream_[at_] != 0xFF) throw Declined("no marker where one belongs");
     while (at_ < stream_.size() && stream_[at_] == 0xFF) ++at_;
@@ -222,6 +294,8 @@ class Parser {
   Frame frame_;
   std::array<int, 4> quant_index_{};
   std::array<bool, 4> seen_{};
+  std::array<std::array<int8_t, 64>, 4>
+      sent_{};  // progressive: the lowest bit that was sent of each coefficient, -1: none
   std::array<std::optional<HuffmanCode>, 4> dc_, ac_;
   std::array<std::optional<std::array<int16_t, 64>>, 4> quant_;
   int restart_interval_ = 0;
@@ -260,11 +334,20 @@ Frame GeometryOf(const Header& header) {
   return frame;
 }
 
-bool EndsWithEoi(Bytes stream, const Frame& frame) {
+size_t EndOfProgressive(Bytes stream, const Header& header) {
   try {
-    return stream[EndOfScan(stream, frame.scans.back()) + 1] == 0xD9;
+    return header.sof == 0xC2 ? Parser(stream).WalkProgressive(header) : 0;
   } catch (const Declined&) {
-    return false;
+    return 0;
+  }
+}
+
+size_t EndOfSequential(Bytes stream, const Frame& frame) {
+  try {
+    const size_t marker = EndOfScan(stream, frame.scans.back());
+    return stream[marker + 1] == 0xD9 ? marker + 2 : 0;
+  } catch (const Declined&) {
+    return 0;
   }
 }
 

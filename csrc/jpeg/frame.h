@@ -53,13 +53,13 @@ Frame ParseFrame(Bytes stream, const Header& header);
 // fractional sampling.
 Frame GeometryOf(const Header& header);
 
-// A strict look at a progressive stream that somebody else is to decode: one SOF2 of the header's size, tables before
-// scans, legal scans, no other marker than those, and EOI at the end of it all.
-bool IsStrictProgressive(Bytes stream, const Header& header);
-
-// True if nothing but restart markers and EOI follows the data of the frame's last scan; a cheap look at a stream that
-// somebody else is to decode.
-bool EndsWithEoi(Bytes stream, const Frame& frame);
+// For streams that somebody else is to decode: how many bytes there are up to EOI; 0 if they are not as they should be.
+//
+// Of a progressive one every segment is read: one SOF2 of the header's size, tables that are complete and there before
+// the scans that need them, scans in an order that T.81 G.1.1.1 allows, and no other marker than those. Of a sequential
+// one, which ParseFrame has read, the marker behind the last scan is looked for.
+size_t EndOfProgressive(Bytes stream, const Header& header);
+size_t EndOfSequential(Bytes stream, const Frame& frame);
 
 // Null, or why the header alone already says so: an exception costs more than a thumbnail's header.
 const char* OutOfScope(const Header& header);

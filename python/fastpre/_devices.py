@@ -187,13 +187,11 @@ def _cuda(name: str, index: int | None) -> Device:
         raise BackendUnavailable(f"device={name!r}: {info['missing']}")
     if index is not None and index >= len(info["devices"]):
         raise BackendUnavailable(f"device={name!r}: this machine shows {len(info['devices'])} CUDA devices")
-    for device in info["devices"] if index is None else info["devices"][index : index + 1]:
-        if tuple(map(int, device["compute_capability"].split("."))) < OLDEST_CAPABILITY:
-            has = device["compute_capability"]
-            msg = (
-                f"device={name!r}: cuda:{device['index']} has compute capability {has}, and 7.5 is the oldest supported"
-            )
-            raise BackendUnavailable(msg)
+    capabilities = [device["compute_capability"] for device in info["devices"]]
+    asked = capabilities if index is None else [capabilities[index]]
+    if all(tuple(map(int, capability.split("."))) < OLDEST_CAPABILITY for capability in asked):
+        has = ", ".join(asked)
+        raise BackendUnavailable(f"device={name!r}: compute capability {has}; 7.5 is the oldest supported")
     torch = _torch.require()
     if not torch.cuda.is_available():
         version = torch.__version__

@@ -220,10 +220,24 @@ void TestProgressive() {
   add("arithmetic")[sof + 1] = 0xCA;
   add("no EOI").resize(good.size() - 2);
   add("cut short").resize(good.size() / 2);
-  add("lossless predictor in a scan")[Find(good, 0xDA) + 4 + 1 + 6] = 1;
+  const size_t dqt = Find(good, 0xDB), sos = Find(good, 0xDA);
+  add("lossless predictor in a scan")[sos + 4 + 1 + 6] = 1;
+  add("a first scan that refines")[sos + 4 + 1 + 6 + 2] = 0x21;
+  add("a component twice in a scan")[sos + 4 + 3] = good[sos + 4 + 1];
+  add("tables that are not there")[sos + 4 + 2] = 0x33;
+  add("a Huffman table that overflows")[dht + 5] = 255;
+  add("a Huffman class that is none")[dht + 4] = 0xFF;
+  add("a quantization table that is none")[dqt + 4] = 0x09;
+  add("a frame without its quantization table")[sof + 4 + 6 + 2] = 255;
+  add("two components of one name")[sof + 4 + 6 + 3] = good[sof + 4 + 6];
+  streams.emplace_back("a restart marker without an interval", good);
+  streams.back().second.insert(streams.back().second.begin() + static_cast<ptrdiff_t>(good.size()) - 4, {0xFF, 0xD0});
   const Spec spec = FastSpec();
   const Affine affine = ComputeAffine(spec);
   const Layout layout = DenseLayout(1, spec);
+  Stream appended = good;
+  appended.insert(appended.end(), good.begin(), good.end());
+  CHECK(CountDecoder(OnDevice(device, {appended}, spec, affine, layout, 1, "hybrid"), "nvjpeg-cuda") == 1, "appended");
   const Outputs whole = OnDevice(device, {good}, spec, affine, layout, 1, "hybrid");
   CHECK(CountDecoder(whole, "nvjpeg-cuda") == 1, "a good one is nvJPEG's");
   CHECK(whole.memory == OnCpu({good}, spec, affine, layout).memory, "a good one");
@@ -296,6 +310,23 @@ void TestNarrow() {
   const Run run = RunBoth(device, streams, spec, "hardware");
   fake_set("skip_image", -1);
   CHECK(CountDecoder(run.gpu, "nvjpeg-hardware") == 2 && CountRetried(run.gpu) == 1, "narrow");
+}
+
+// A slot that grew past its share gives way; a device in trouble does not leave anybody waiting.
+void TestSlotsGiveWay() {
+  cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{64} << 20});
+  for (const size_t mib : {27, 14, 27, 14, 14, 27}) {
+    cuda::Slot* const slot = device.Take(mib << 20, mib << 20);
+    CHECK(slot != nullptr, std::to_string(mib) + " MiB");
+    if (!slot) continue;
+    const cuda::Stream busy = device.runtime().CreateStream();
+    static uint8_t byte;
+    device.runtime().CopyToHost(&byte, slot->device, 1, busy);  // nobody waits for it here
+    device.runtime().Record(slot->drained, busy);
+    device.Return(slot);
+    ++cases;
+  }
+  CHECK(device.Take(size_t{60} << 20, 1) == nullptr, "more than there is");
 }
 
 // A caller's next batch does not wait for its last one: while that is unfinished, it gets another slot.
@@ -410,6 +441,7 @@ int main(int argc, char** argv) {
   TestDistrust();
   TestNarrow();
   TestSlotsInTurn();
+  TestSlotsGiveWay();
   TestNoEngines();
   TestBound();
   TestAuto();

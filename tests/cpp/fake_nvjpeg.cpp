@@ -303,6 +303,11 @@ FAKE nvjpegJpegStreamParse(NvjpegHandle*, const unsigned char* data, size_t leng
 FAKE nvjpegJpegStreamParseHeader(NvjpegHandle*, const unsigned char* data, size_t length, NvjpegStream* header) {
   return Parse(data, length, header);
 }
+FAKE nvjpegJpegStreamGetFrameDimensions(NvjpegStream* header, unsigned int* width, unsigned int* height) {
+  *width = static_cast<unsigned int>(header->layout.width);
+  *height = static_cast<unsigned int>(header->layout.height);
+  return kNvjpegSuccess;
+}
 FAKE nvjpegJpegStreamGetComponentsNum(NvjpegStream* header, unsigned int* components) {
   *components = static_cast<unsigned int>(header->layout.components);
   return kNvjpegSuccess;

@@ -98,6 +98,8 @@ class Picture {
   NvjpegJob Job(int scale = 8) {
     NvjpegJob job;
     job.bytes = bytes_;
+    job.frame_width = layout_.width;
+    job.frame_height = layout_.height;
     job.components = layout_.components;
     for (int c = 0; c < layout_.components; ++c) {
       job.width[c] = layout_.planes[c].width;
@@ -232,17 +234,20 @@ void CheckHardware(const std::shared_ptr<const NvjpegLibrary>& library, const Fa
         const std::string name = "image " + std::to_string(i) + " scale " + std::to_string(scale);
         CHECK(jobs[i].failure.empty(), name + ": " + jobs[i].failure);
         CHECK(album[i].Written(jobs[i], scale), name);
-        CHECK(decoder.Supports(jobs[i], scale), name);
+        CHECK(decoder.WhyNot(jobs[i], scale).empty(), name);
         NvjpegJob other = jobs[i];
-        ++other.height[0];
-        CHECK(!decoder.Supports(other, scale), name + ": other sizes");
+        ++other.frame_height;
+        CHECK(!decoder.WhyNot(other, scale).empty(), name + ": another frame");
+        other = jobs[i];
+        other.height[0] -= 16;
+        CHECK(!decoder.WhyNot(other, scale).empty(), name + ": a larger component");
       }
     }
   }
   CHECK(bench.runtime.event_waits() >= 20, "every batch waits for the one before");
-  CHECK(!decoder.Supports(Draw(30, 20, {{4, 1}, {1, 1}, {1, 1}}, 1).Job(), 8), "4:1:1");
-  CHECK(!decoder.Supports(Draw(30, 20, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1).Job(), 8), "four components");
-  CHECK(!decoder.Supports({}, 8), "no bytes");
+  CHECK(!decoder.WhyNot(Draw(30, 20, {{4, 1}, {1, 1}, {1, 1}}, 1).Job(), 8).empty(), "4:1:1");
+  CHECK(!decoder.WhyNot(Draw(30, 20, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1).Job(), 8).empty(), "four components");
+  CHECK(!decoder.WhyNot({}, 8).empty(), "no bytes");
   const int batches = fake.get("batches");
   decoder.Decode({}, 8, bench.stream);
   CHECK(fake.get("batches") == batches, "no images, no call");
