@@ -1,15 +1,12 @@
 #include "cuda/wave.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "core/round.h"
-#include "cuda/canary.h"
 #include "jpeg/decoder.h"
-#include "jpeg/needed.h"
+#include "jpeg/upsample.h"
 
 namespace fastpre::cuda {
 namespace {
