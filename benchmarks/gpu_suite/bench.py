@@ -12,7 +12,7 @@ from typing import Any
 
 import measure
 
-from gpu_suite import entrants, latency, pictures
+from gpu_suite import entrants, latency, pictures, roster
 from gpu_suite.arithmetic import finite
 from gpu_suite.entrants import Entrant
 from gpu_suite.sections import Context
@@ -60,7 +60,7 @@ def _ready(context: Context) -> list[Entrant]:
     """All that can take part."""
     found = []
     absent: dict[str, str] = context.result["absent"]
-    for cls in entrants.every():
+    for cls in roster.every():
         if cls.key in context.skip:
             absent[cls.key] = "ended the process in an earlier try"
             continue

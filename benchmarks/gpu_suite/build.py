@@ -10,7 +10,7 @@ from typing import Any
 import machine
 import photographs
 
-from gpu_suite import entrants
+from gpu_suite import entrants, roster
 from gpu_suite.sections import Context
 
 PACKAGES = (
@@ -38,7 +38,7 @@ def run(context: Context) -> None:
     result["machine"] = machine.describe()
     corpus = photographs.folder()
     result["images"] = "generated" if corpus is None else "corpus"
-    result["entrants"] = {cls.key: {"version": cls.version(), "missing": _missing(cls)} for cls in entrants.every()}
+    result["entrants"] = {cls.key: {"version": cls.version(), "missing": _missing(cls)} for cls in roster.every()}
     result["gpu"] = {"usable": False, "present": True, "why": "asking for devices ended the process"}
     context.save()
     result["gpu"] = gpu_state(result["cuda"])

@@ -175,11 +175,3 @@ def finisher() -> Callable[[list[Any]], Any]:
     one = v2.Compose([v2.Resize(RESIZE, antialias=True), v2.CenterCrop(CROP)])
     batch = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     return lambda images: batch(torch.stack([one(image) for image in images]))
-
-
-def every() -> list[type[Entrant]]:
-    """In the order of tables."""
-    from gpu_suite import gpu_peers, nvjpeg_entrant
-
-    ours = [FastpreExact, FastpreAuto, FastpreHardware, FastpreHybrid, FastpreCoefficients, FastpreCpu]
-    return [*ours, *gpu_peers.PEERS, nvjpeg_entrant.NvjpegCeiling]
