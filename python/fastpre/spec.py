@@ -147,7 +147,8 @@ class Spec:
         fidelity: "exact" or "fast". "fast" lets the decoder reduce each component as far as twice the output's
             size and resamples it from there, which pays for large images: about 51 dB PSNR to
             "exact" on photographs with "bilinear", 44 dB at worst (docs/exactness.md). It does not look at
-            the stream below the last row that it needs, so a truncated tail goes unnoticed.
+            the stream below the last row that it needs, so a truncated tail goes unnoticed. On a CUDA device "exact"
+            gives the CPU's bits, and "fast" lets nvJPEG decode, whose inverse DCT is another one (docs/cuda.md).
         max_pixels: of one image's header; over it is `LimitExceeded`. An output may have as many, or
             the default's 178,956,970 if that is more.
         max_bytes: of one compressed image.
