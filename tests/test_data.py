@@ -462,6 +462,30 @@ print(len(next(batches)))
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"50"], b"")
 
 
+def test_failed_epoch_leaves_no_noise(photo: bytes) -> None:
+    """The workers of the next loader are forked while nothing of the last one waits for the garbage collector."""
+    code = """
+import gc, sys, fastpre, fastpre.data
+gc.disable()  # what a cycle holds would stay until a worker's own collector finds it
+photo = sys.stdin.buffer.read()
+items = [photo] * 20
+items[5] = photo[: len(photo) // 2]
+def epoch(on_error):
+    for tensor in fastpre.data.Loader(items, batch_size=8, num_workers=2, on_error=on_error):
+        pass
+for _ in range(2):
+    try:
+        epoch("raise")
+    except fastpre.ImageError as error:
+        print(error.index)
+print(sum(type(o).__name__ in ("Batches", "Ahead") for o in gc.get_objects()))
+gc.enable()
+epoch("skip")
+"""
+    done = subprocess.run([sys.executable, "-c", code], input=photo, capture_output=True, timeout=PATIENCE_S)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"5", b"5", b"0"], b"")
+
+
 def test_decodes_ahead_and_no_further(batch: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     loader = load(batch, batch_size=1, prefetch_batches=3)
     threads: list[int] = []

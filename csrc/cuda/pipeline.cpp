@@ -41,6 +41,11 @@ void AssignRoutes(Device& device, const Batch& batch, std::vector<Job>* jobs) {
   for (size_t i = 0; i < chosen.size(); ++i) {
     Job& job = *chosen[i];
     job.route = routes[i];
+    if (batch.decoder != "auto" && batch.decoder != RouteName(job.route)) {
+      job.choice.declined += job.choice.declined.empty() ? "" : "; ";
+      job.choice.declined += "not for the decoder that was asked for, " + batch.decoder;
+      job.record->declined = job.choice.declined;
+    }
     if (job.route != Route::kHardware) continue;
     // nvJPEG has the last word on what its engines take.
     Device::Nvjpeg& nvjpeg = device.nvjpeg();

@@ -198,7 +198,9 @@ int CountDevices(std::string* why_none) {
   (void)cudaGetLastError();
   const int driver = DriverVersion();
   if (driver == 0) {
-    *why_none = "no NVIDIA driver was found (libcuda.so.1)";
+    *why_none =
+        "no NVIDIA driver was found (libcuda.so.1): install it, or in a container start that with its GPUs (docker run "
+        "--gpus all)";
   } else if (status == cudaErrorInsufficientDriver) {
     *why_none = "the NVIDIA driver is for CUDA " + VersionText(driver) + ", and this build needs one for CUDA " +
                 VersionText(RuntimeVersion()) + " or later: update the driver";
@@ -248,7 +250,7 @@ std::string CudaMissing() {
   std::string why;
   cuda::Devices(&why);
   if (why.empty()) return "";
-  return why + "; use device=\"cpu\"";
+  return why + "; until then use device=\"cpu\"";
 }
 
 }  // namespace fastpre

@@ -179,7 +179,10 @@ class Preprocessor:
         for r in results:
             error = r.error
             if error is not None and (on_error == "raise" or not isinstance(error, errors.ImageError)):
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # this frame is in its traceback: a cycle, and everything in the caller's frames with it
 
 
 def _move_up(out: Any, kept: list[int]) -> Any:

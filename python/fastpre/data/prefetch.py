@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import dataclasses
 import enum
+import os
 import threading
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
@@ -40,6 +41,7 @@ class Inline:
     def __init__(self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded]) -> None:
         self._source: Iterator[Compressed] | None = source
         self._decode = decode
+        self._owner = os.getpid()
 
     @property
     def open(self) -> bool:
@@ -53,6 +55,8 @@ class Inline:
 
     def close(self) -> None:
         """Ends the source's workers unless they are persistent."""
+        if os.getpid() != self._owner:
+            return  # a forked copy: nothing here is its own
         source, self._source = self._source, None
         _end(source)
 
@@ -73,6 +77,7 @@ class Ahead:
     ) -> None:
         self._source: Iterator[Compressed] | None = source
         self._decode = decode
+        self._owner = os.getpid()
         self._ahead = ahead
         self._reads_here = reads_here
         self._orders: SimpleQueue[Order] = SimpleQueue()
@@ -108,6 +113,8 @@ class Ahead:
     def close(self) -> None:
         """Ends the thread, and the source's workers unless they are persistent."""
         atexit.unregister(self.close)
+        if os.getpid() != self._owner:
+            return  # a forked copy: neither the thread nor the workers are its own
         self._stopped = True
         self._orders.put(END)
         while self._thread.is_alive() and self._thread is not threading.current_thread():
