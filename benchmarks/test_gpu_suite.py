@@ -49,6 +49,15 @@ def context(tmp_path: pathlib.Path, **changes: Any) -> Context:
 # --- arithmetic ---
 
 
+def test_published_paths_are_no_machines() -> None:
+    from gpu_suite.build import public
+
+    assert public("/home/me/venv/lib/python3.12/site-packages/nvidia/cu13/lib/libnvjpeg.so.13") == (
+        "site-packages/nvidia/cu13/lib/libnvjpeg.so.13"
+    )
+    assert public("/opt/secret/libnvjpeg.so.13") == ".../libnvjpeg.so.13"
+
+
 def test_differences() -> None:
     d = arithmetic.Differences()
     expected = np.array([[10, 20, 30, 40]], np.uint8)

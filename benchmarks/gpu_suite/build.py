@@ -31,9 +31,10 @@ def run(context: Context) -> None:
     from fastpre import _core, _nvjpeg
 
     _nvjpeg.announce()
-    result["fastpre"] = _core.build_info() | {"file": fastpre.__file__}
+    result["fastpre"] = _core.build_info() | {"file": public(fastpre.__file__)}
     result["cuda"] = _core.cuda_info()
-    result["nvjpeg"] = _core.nvjpeg_info()
+    nvjpeg = _core.nvjpeg_info()
+    result["nvjpeg"] = nvjpeg | {"path": public(nvjpeg["path"]) if nvjpeg["path"] else None}
     result["torch"] = {"version": torch.__version__, "cuda": torch.version.cuda}
     result["machine"] = machine.describe()
     corpus = photographs.folder()
@@ -87,6 +88,12 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def public(path: str) -> str:
+    """Which of several installations it is, without where this machine keeps them: results are published."""
+    _, packages, inside = path.rpartition("site-packages/")
+    return packages + inside if packages else f".../{path.rpartition('/')[2]}"
 
 
 def _missing(cls: type[entrants.Entrant]) -> str | None:

@@ -51,6 +51,9 @@ def cuda_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     nvjpeg = report["nvjpeg"]
     if nvjpeg["version"]:
         rows.append(("nvJPEG", f"{nvjpeg['version']}, {nvjpeg['path']}"))
+        for device in report["devices"]:
+            if device.get("hybrid_missing"):
+                rows.append(("nvJPEG", f"cuda:{device['index']}: no CUDA decoder: {device['hybrid_missing']}"))
     elif report["compiled"]:
         reason = " ".join(line.strip() for line in nvjpeg["missing"].splitlines())
         rows.append(("nvJPEG", f'off, so fidelity="fast" decodes on the CPU\'s cores: {reason}'))
