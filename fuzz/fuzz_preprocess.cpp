@@ -156,6 +156,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Bytes jpeg(data + kSpecBytes, size - kSpecBytes);
   CheckWorkers(used, jpeg, ReadSpec(data), data[7] & 32);
   CheckCrop(used, jpeg, ReadSpec(data), 1 + data[9] % kMaxSide, 1 + data[10] % kMaxSide);
-  CheckDevice(used, jpeg, ReadSpec(data), data[7] & 32);
+  if (data[11] % 4 == 0) CheckDevice(used, jpeg, ReadSpec(data), data[7] & 32);  // the emulator is slow
   return 0;
 }
