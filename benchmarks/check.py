@@ -43,7 +43,7 @@ class Agreement:
     @property
     def psnr_db(self) -> float:
         """Of all values together; infinite if all are equal."""
-        return _psnr_db(self.squares, self.values)
+        return psnr_db(self.squares, self.values)
 
     @property
     def mean_psnr_db(self) -> float:
@@ -150,9 +150,9 @@ def _compare(agreement: Agreement, competitor: Competitor, result: Array, right:
     squares = float(np.square(steps).sum())
     agreement.squares += squares
     agreement.values += steps.size
-    agreement.psnr_sum_db += 0.0 if equal else _psnr_db(squares, steps.size)
+    agreement.psnr_sum_db += 0.0 if equal else psnr_db(squares, steps.size)
 
 
-def _psnr_db(squares: float, values: int) -> float:
-    """255 being the peak."""
+def psnr_db(squares: float, values: int) -> float:
+    """Of a sum of squared differences, in steps of 8-bit pixels, over that many values; infinite if equal."""
     return math.inf if squares == 0 else 10 * math.log10(255**2 * values / squares)

@@ -7,13 +7,9 @@ import math
 from typing import Any
 
 import numpy as np
+from check import psnr_db
 
 CLOSE = 2  # steps
-
-
-def psnr_db(squares: float, values: int) -> float:
-    """Of a sum of squared differences, in steps, over that many values; 255 being the peak, infinite if equal."""
-    return math.inf if squares == 0 else 10 * math.log10(255**2 * values / squares)
 
 
 def finite(value: float) -> float | None:

@@ -6,9 +6,9 @@ import io
 from typing import Any
 
 import numpy as np
+from check import psnr_db
 from PIL import Image
 
-from gpu_suite.arithmetic import psnr_db
 from gpu_suite.entrants import Entrant
 from gpu_suite.nvjpeg_alone import Batch, NvjpegAlone
 

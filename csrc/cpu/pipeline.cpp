@@ -119,12 +119,11 @@ void FillSlot(const OutputView& out, float value) {
       }
     }
   };
-  switch (out.dtype) {
-    case DType::kF32: return fill(static_cast<float*>(out.data), value);
-    case DType::kU8:
-      return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f)));
-    case DType::kF16: return fill(static_cast<uint16_t*>(out.data), ToFloat16(value));
-    case DType::kBF16: return fill(static_cast<uint16_t*>(out.data), ToBFloat16(value));
+  const uint32_t bits = ElementBits(out.dtype, value);
+  switch (ElementSize(out.dtype)) {
+    case 1: return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(bits));
+    case 2: return fill(static_cast<uint16_t*>(out.data), static_cast<uint16_t>(bits));
+    default: return fill(static_cast<float*>(out.data), value);
   }
 }
 

@@ -62,7 +62,7 @@ class Device {
   Slot* Take(size_t device_bytes, size_t pinned_bytes);
   void Return(Slot* slot) noexcept;
 
-  // nvJPEG, tried once. Each may be null, and why_not says why.
+  // nvJPEG, tried once. What is null has its reason below.
   struct Nvjpeg {
     std::shared_ptr<const NvjpegLibrary> library;
     std::unique_ptr<HardwareDecoder> hardware;
@@ -74,7 +74,7 @@ class Device {
   // Of one thread for one image.
   std::unique_ptr<HybridDecoder> TakeHybrid();
   void ReturnHybrid(std::unique_ptr<HybridDecoder> decoder);
-  // After a failure, which may have been for want of memory: those that nobody uses give theirs back.
+  // Where one had too little memory: those that nobody uses give theirs back.
   void DropIdleHybrids();
   std::unique_ptr<CoefficientPacker> TakePacker();
   void ReturnPacker(std::unique_ptr<CoefficientPacker> packer);

@@ -158,4 +158,16 @@ class LastUse {
   Event event_;
 };
 
+// A decoder's state goes while its device is current, if that can be had.
+template <class State>
+void DestroyOnDevice(std::unique_ptr<State>* state) {
+  std::unique_ptr<Runtime::Entered> entered;
+  try {
+    entered = (*state)->runtime->Enter();
+  } catch (...) {
+    // A broken device: nvJPEG's objects go all the same.
+  }
+  state->reset();
+}
+
 }  // namespace fastpre::cuda

@@ -124,14 +124,7 @@ HardwareDecoder::HardwareDecoder(std::shared_ptr<const NvjpegLibrary> library, R
   state_ = std::make_unique<State>(std::move(library), runtime, device, pinned);
 }
 
-HardwareDecoder::~HardwareDecoder() {
-  std::unique_ptr<Runtime::Entered> entered;
-  try {
-    entered = state_->runtime->Enter();
-  } catch (...) {
-  }
-  state_.reset();
-}
+HardwareDecoder::~HardwareDecoder() { DestroyOnDevice(&state_); }
 
 int HardwareDecoder::engines() const { return static_cast<int>(state_->engines); }
 int HardwareDecoder::cores_per_engine() const { return static_cast<int>(state_->cores_per_engine); }

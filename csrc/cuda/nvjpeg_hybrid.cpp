@@ -100,14 +100,7 @@ HybridDecoder::HybridDecoder(std::shared_ptr<const NvjpegLibrary> library, Runti
   state_ = std::make_unique<State>(std::move(library), runtime, device, pinned);
 }
 
-HybridDecoder::~HybridDecoder() {
-  std::unique_ptr<Runtime::Entered> entered;
-  try {
-    entered = state_->runtime->Enter();
-  } catch (...) {
-  }
-  state_.reset();
-}
+HybridDecoder::~HybridDecoder() { DestroyOnDevice(&state_); }
 
 void HybridDecoder::Decode(NvjpegJob* job, const Rect* region, Stream stream) {
   State& s = *state_;

@@ -12,11 +12,10 @@ namespace fastpre::cuda {
 namespace {
 
 constexpr size_t kAlignment = 16;
-// Tiles are 1 << these at most. Wider than tall: rows of a tile share the loads of a line, and 64 positions are whole
-// sectors of every dtype.
-constexpr int kMostX = 6, kMostY = 4;
-// Registers allow four blocks of 256 threads on a multiprocessor (64 each); up to here shared memory does too, also
-// where there are 100 KB of it.
+// A tile has at most 64 positions a side, which are whole sectors of every dtype, and 1024 in all.
+constexpr int kMostSide = 6, kMostTile = 10;  // log2
+// Registers allow four blocks of 256 threads on a multiprocessor (64 each on most); up to here shared memory does too,
+// also where there are 100 KB of it.
 constexpr size_t kGoodShared = size_t{24} << 10;
 constexpr size_t kChunkBytes = size_t{6} << 10;
 constexpr int kMostChunkLines = 64;
@@ -82,16 +81,6 @@ bool Same(const Taps& a, const Taps& b) {
                       a.weight == b.weight);
 }
 
-uint32_t Bits(DType dtype, float value) {
-  switch (dtype) {
-    case DType::kF32: return std::bit_cast<uint32_t>(value);
-    case DType::kF16: return ToFloat16(value);
-    case DType::kBF16: return ToBFloat16(value);
-    case DType::kU8: return static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f));
-  }
-  return 0;
-}
-
 }  // namespace
 
 // Of the tilings that leave room for other blocks, the one that stages the least for each result; where none does, the
@@ -101,8 +90,8 @@ Tiling ChooseTiling(const std::vector<AxisPair>& planes, bool vertical_first, bo
   Tiling best;
   best.shared_bytes = SIZE_MAX;
   double least = 0;
-  for (int x = kMostX; x >= 0; --x) {
-    for (int y = std::min(kMostX, kMostX + kMostY - x); y >= 0; --y) {
+  for (int x = kMostSide; x >= 0; --x) {
+    for (int y = std::min(kMostSide, kMostTile - x); y >= 0; --y) {
       const Tiling t = TilingOf(planes, vertical_first, planar, x, y);
       const double results = static_cast<double>(std::min(width, 1 << x)) * std::min(height, 1 << y);
       // Rows of less than 32 positions are half-used sectors and idle threads.
@@ -230,8 +219,8 @@ void BatchPacker::AddRectangle(const OutputView& out, int x0, int y0, int x1, in
   if (x0 >= x1 || y0 >= y1) return;
   ResampleTask task{};
   task.kind = TaskKind::kFill;
-  task.tile_x_log2 = kMostX;
-  task.tile_y_log2 = kMostY;
+  task.tile_x_log2 = kMostSide;
+  task.tile_y_log2 = kMostTile - kMostSide;
   task.out.data = static_cast<uint8_t*>(out.data) +
                   (y0 * out.stride_y + x0 * out.stride_x) * static_cast<ptrdiff_t>(ElementSize(out.dtype));
   task.out.channel_step = out.stride_c;
@@ -239,7 +228,7 @@ void BatchPacker::AddRectangle(const OutputView& out, int x0, int y0, int x1, in
   task.out.row_step = out.stride_y;
   task.out.columns = x1 - x0;
   task.out.rows = y1 - y0;
-  std::fill(std::begin(task.fill), std::end(task.fill), Bits(out.dtype, value));
+  std::fill(std::begin(task.fill), std::end(task.fill), ElementBits(out.dtype, value));
   AddTask(task, 0);
   padding_.back() = padding;
 }

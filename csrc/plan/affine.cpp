@@ -1,5 +1,6 @@
 #include "plan/affine.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <utility>
@@ -24,6 +25,16 @@ uint16_t ToFloat16(float value) {
   }
   const uint32_t odd = magnitude >> 13 & 1;
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xFFF + odd) >> 13));
+}
+
+uint32_t ElementBits(DType dtype, float value) {
+  switch (dtype) {
+    case DType::kF32: return std::bit_cast<uint32_t>(value);
+    case DType::kF16: return ToFloat16(value);
+    case DType::kBF16: return ToBFloat16(value);
+    case DType::kU8: return static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f));
+  }
+  return 0;
 }
 
 namespace {

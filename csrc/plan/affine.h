@@ -29,5 +29,6 @@ Affine ComputeAffine(const Spec& spec);
 
 uint16_t ToFloat16(float value);
 uint16_t ToBFloat16(float value);
+uint32_t ElementBits(DType dtype, float value);  // uint8: clamped and truncated
 
 }  // namespace fastpre

@@ -41,7 +41,8 @@ def _one_of(name: str, value: object, allowed: Sequence[str]) -> str:
     return value
 
 
-def _whole(name: str, value: object, least: int = 1) -> int:
+def whole(name: str, value: object, least: int = 1) -> int:
+    """An argument as an integer, or an error that names it."""
     if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     try:
@@ -60,11 +61,11 @@ def _size(name: str, value: object) -> Size | None:
         return None
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         if len(value) == 1:
-            return _whole(name, value[0])
+            return whole(name, value[0])
         if len(value) != 2:
             raise ValueError(f"{name} must be an int, (height, width) or None, got {value!r}")
-        return _whole(f"{name} height", value[0]), _whole(f"{name} width", value[1])
-    return _whole(name, value)
+        return whole(f"{name} height", value[0]), whole(f"{name} width", value[1])
+    return whole(name, value)
 
 
 def _per_channel(name: str, value: object, channels: int) -> tuple[float, ...]:
@@ -205,10 +206,10 @@ class Spec:
                 put(name, _imagenet(imagenet, self.color) if is_default else _per_channel(name, value, self.channels))
         if self.std is not None and any(abs(v) < FLOAT32_TINY for v in self.std):
             raise ValueError(f"std must not be 0 in float32, got {self.std}")
-        put("max_pixels", min(_whole("max_pixels", self.max_pixels), 1 << 62))
-        put("max_bytes", min(_whole("max_bytes", self.max_bytes), 1 << 62))
+        put("max_pixels", min(whole("max_pixels", self.max_pixels), 1 << 62))
+        put("max_bytes", min(whole("max_bytes", self.max_bytes), 1 << 62))
         if self.max_size is not None:
-            put("max_size", _whole("max_size", self.max_size))
+            put("max_size", whole("max_size", self.max_size))
             if not isinstance(self.resize, int):
                 raise ValueError("max_size needs resize to be an int (the shorter side)")
             if self.max_size <= self.resize:

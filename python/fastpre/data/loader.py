@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 from .. import _devices
 from ..errors import BackendUnavailable
 from ..preprocessor import Preprocessor
-from ..spec import OnError, Spec
+from ..spec import OnError, Spec, whole
 from .collate import Compressed, Decoded, Decoder, pack
 from .prefetch import END, Ahead, Failed, Inline, Outcome
 
@@ -87,7 +86,7 @@ class Loader:
         )
         if pin_memory and not torch.cuda.is_available():
             raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
-        self._prefetch_batches = _count("prefetch_batches", prefetch_batches)
+        self._prefetch_batches = whole("prefetch_batches", prefetch_batches, least=0)
         self._options: dict[str, Any] = {
             "num_workers": num_workers,
             "collate_fn": pack,
@@ -252,13 +251,3 @@ class _OnStream:
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(self._stream)
         return decoded._replace(ready=ready)
-
-
-def _count(name: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < 0:
-        raise ValueError(f"{name} must not be negative, got {number}")
-    return number
