@@ -9,7 +9,13 @@ import pytest
 
 import fastpre
 
-KINDS = [fastpre.CorruptImage, fastpre.UnsupportedImage, fastpre.LimitExceeded, fastpre.ImageReadError]
+KINDS = [
+    fastpre.CorruptImage,
+    fastpre.UnsupportedImage,
+    fastpre.LimitExceeded,
+    fastpre.ImageReadError,
+    fastpre.DeadlineExceeded,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 __all__ = [
     "BackendUnavailable",
+    "CancelledError",
     "CorruptImage",
     "CudaError",
+    "DeadlineExceeded",
     "ImageError",
     "ImageReadError",
     "InternalError",
@@ -49,15 +51,23 @@ class UnsupportedImage(ImageError):
 
 
 class LimitExceeded(ImageError):
-    """The header asks for more than `max_pixels`, `max_bytes` or the scan limit allow."""
+    """The image asks for more than `max_pixels`, `max_output_pixels`, `max_bytes` or `max_work` allow."""
 
 
 class ImageReadError(ImageError):
-    """The path could not be opened or read."""
+    """The path could not be opened or read, or there is no image at all (None)."""
+
+
+class DeadlineExceeded(ImageError):
+    """The image was not begun by the call's deadline (`deadline_s`). Nothing is known about it."""
 
 
 class BackendUnavailable(RuntimeError):
     """The device asked for cannot be used here; the message says what is missing."""
+
+
+class CancelledError(RuntimeError):
+    """The call was cancelled from another thread; what `out` holds is undefined."""
 
 
 class CudaError(RuntimeError):
@@ -69,7 +79,8 @@ class InternalError(RuntimeError):
 
 
 BY_NAME: dict[str, type[Exception]] = {
-    cls.__name__: cls for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, InternalError)
+    cls.__name__: cls
+    for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, DeadlineExceeded, InternalError)
 }
 
 

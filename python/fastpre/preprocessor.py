@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -96,23 +98,43 @@ class Preprocessor:
         return f"Preprocessor({self.spec!r}, device={self.device!r}, num_threads={self.num_threads})"
 
     def __call__(
-        self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0
+        self,
+        images: Iterable[Any],
+        *,
+        out: Any = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
     ) -> Any:
         """The batch's tensor; see `run`."""
-        return self.run(images, out=out, on_error=on_error, fill=fill).tensor
+        return self.run(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s).tensor
 
-    def run(self, images: Iterable[Any], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0) -> Result:
+    def run(
+        self,
+        images: Iterable[Any],
+        *,
+        out: Any = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Result:
         """Decodes, resizes, crops and normalizes a batch.
+
+        Ctrl-C and other signals are handled during the call, within about 50 ms; `out` then holds whatever was done.
 
         Args:
             images: bytes-like objects, 1-D uint8 arrays or tensors, or paths; used without a copy
-                where they are contiguous. They must not change during the call.
+                where they are contiguous. They must not change during the call: an `mmap` whose file is cut
+                meanwhile kills the process (SIGBUS), while a path, which is read and not mapped, gives an error.
+                None is an image that is missing: its error is `ImageReadError`.
             out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
                 on the device, any strides without overlap. Given back as `Result.tensor`.
             on_error: what to do with an image that cannot be decoded, once the rest of the batch is
                 done: "raise" its `ImageError` (the first one's), "fill" its slot with `fill`, or
                 "skip" its slot (later images move up; with `out`, a view of its first rows).
             fill: the value of a failed image's slot, in the output's scale.
+            deadline_s: seconds from now until which images are begun. Those that are not get `DeadlineExceeded`;
+                those that are, are finished. None: no deadline.
 
         Returns:
             Result: `.tensor` of shape (N, C, H, W) and one record per image.
@@ -122,7 +144,9 @@ class Preprocessor:
             TypeError, ValueError: wrong arguments, or outputs of different sizes (no crop).
             BackendUnavailable: pin_memory without CUDA; device="cuda" in a forked worker process.
             CudaError: CUDA failed for a reason that is no image's.
+            KeyboardInterrupt: or whatever else a signal's handler raises.
         """
+        call = self._call(fill, deadline_s)
         items = _sources.sources(images)
         size = self._check(items, on_error, out)
         shape = (len(items), self.spec.channels, *size)
@@ -131,7 +155,7 @@ class Preprocessor:
             if out is None
             else self._device.adopt(out, shape, self.spec)
         )
-        records = self._execute(items, memory, size, fill)
+        records = self._device.execute(self.spec, items, memory, size, call)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         kept = [r.index for r in results if r.ok or on_error == "fill"]
@@ -149,12 +173,14 @@ class Preprocessor:
             raise ValueError("dlpack() cannot skip images; use on_error='fill'")
         if self.device.startswith("cuda"):
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
+        call = self._call(fill, None)
         items = _sources.sources(images)
         size = self._check(items, on_error, None)
         shape = (len(items), self.spec.channels, *size)
         strides = _output.dense_strides(shape, self.spec.memory_format_name)
         tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
-        records = self._execute(items, _output.Output(tensor, tensor.data_ptr, strides), size, fill)
+        memory = _output.Output(tensor, tensor.data_ptr, strides)
+        records = self._device.execute(self.spec, items, memory, size, call)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         return tensor
@@ -164,11 +190,17 @@ class Preprocessor:
             raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
         return _common_size(self.spec, items, out)
 
-    def _execute(
-        self, items: list[Any], memory: _output.Output, size: tuple[int, int], fill: float
-    ) -> list[_core.Record]:
-        threads = _threads(self.num_threads)
-        return self._device.execute(self.spec, items, memory, size, threads, float(fill))
+    def _call(self, fill: float, deadline_s: float | None) -> _devices.Call:
+        value = float(fill)
+        if math.isnan(value) and self.spec.dtype_name == "uint8":
+            raise ValueError("fill must be a number for dtype=uint8, got nan")
+        deadline = None
+        if deadline_s is not None:
+            seconds = float(deadline_s)
+            if not seconds >= 0:
+                raise ValueError(f"deadline_s must be at least 0, got {deadline_s!r}")
+            deadline = time.monotonic() + seconds
+        return _devices.Call(_threads(self.num_threads), value, deadline)
 
     def _select(self, tensor: Any, kept: list[int]) -> Any:
         chosen = tensor[kept]
@@ -210,8 +242,11 @@ def decode_resize_normalize(
     out: Any = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
+    deadline_s: float | None = None,
     max_pixels: int = Spec.max_pixels,
+    max_output_pixels: int = Spec.max_output_pixels,
     max_bytes: int = Spec.max_bytes,
+    max_work: int = Spec.max_work,
     num_threads: int | None = None,
 ) -> Any:
     """JPEG images to a normalized tensor in one call: decode, resize, crop, normalize, fused.
@@ -238,7 +273,9 @@ def decode_resize_normalize(
         exif_orientation=exif_orientation,
         fidelity=fidelity,
         max_pixels=max_pixels,
+        max_output_pixels=max_output_pixels,
         max_bytes=max_bytes,
+        max_work=max_work,
     )
     pre = Preprocessor(spec, device, num_threads, pin_memory=pin_memory)
-    return pre(images, out=out, on_error=on_error, fill=fill)
+    return pre(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s)
