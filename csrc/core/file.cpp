@@ -51,7 +51,9 @@ std::string HintFor(const std::string& path) {
 void AwaitReadable(int fd) {
   constexpr int kWaitMs = static_cast<int>(CallContext::kPollInterval.count());
   pollfd wanted{fd, POLLIN, 0};
+  CallContext* const context = CallContext::Current();
   while (true) {
+    if (context) context->Poll();
     CheckCancelled();
     const int ready = ::poll(&wanted, 1, kWaitMs);
     if (ready > 0) return;
