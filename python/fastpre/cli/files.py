@@ -43,7 +43,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    r"""One file: its path, and its name in results, where bytes that are no UTF-8 are written \\xNN."""
+    r"""One file: its path, and its name in results, where bytes that are no UTF-8 are written \xNN."""
 
     path: str
     name: str
@@ -105,7 +105,7 @@ class _Existing(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The path as it is."""
         if not os.path.lexists(value):
-            self.fail(f"{printable(os.fspath(value))!r} does not exist.", param, ctx)
+            self.fail(f"'{printable(os.fspath(value))}' does not exist.", param, ctx)
         return str(super().convert(value, param, ctx))
 
 
