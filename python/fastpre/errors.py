@@ -20,13 +20,23 @@ __all__ = [
 ]
 
 
+def path_as_text(path: str) -> str:
+    r"""A path that any UTF-8 stream takes: bytes of it that are no UTF-8 become \xNN, as in caf\xe9.jpg."""
+    try:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class ImageError(Exception):
-    """One image could not be turned into a tensor.
+    r"""One image could not be turned into a tensor.
+
+    As text it can be printed whatever the path's bytes are: those that are no UTF-8 are written \xNN.
 
     Attributes:
         reason: what is wrong with it, in words.
         index: its position in the batch, or None for a call about a single image.
-        name: its path where it came as one, else None.
+        name: its path where it came as one, as it can be opened, else None.
     """
 
     def __init__(self, reason: str = "", index: int | None = None, name: str | None = None) -> None:
@@ -38,7 +48,8 @@ class ImageError(Exception):
     def __str__(self) -> str:
         where = "" if self.index is None else f"image {self.index}"
         if self.name is not None:
-            where += f" ({self.name})" if where else self.name
+            name = path_as_text(self.name)
+            where += f" ({name})" if where else name
         return f"{where}: {self.reason}" if where else self.reason
 
 
