@@ -78,6 +78,6 @@ def test_repr_of_a_numpy_result(photo: bytes) -> None:
 
 
 def test_results_can_be_compared_and_hashed(result: fastpre.Result) -> None:
-    assert result == result  # noqa: PLR0124
+    assert result == result
     assert result != copy.copy(result)
     assert {result: 1}[result] == 1
