@@ -41,6 +41,8 @@ lint: $(VENV)/dev.stamp ## Check style, types and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 sanitize: $(VENV)/venv.stamp ## Run the C++ tests under address and undefined-behaviour sanitizers

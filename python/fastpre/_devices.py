@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, Protocol
 
-from . import _core, _nvjpeg, _output, _torch
+from . import _core, _memory, _nvjpeg, _output, _torch
 from .errors import BackendUnavailable
 from .spec import Spec
 
@@ -119,6 +119,7 @@ class Cuda:
         torch = _torch.require()
         if pin_memory:
             raise ValueError("pin_memory is for results on the CPU; this one is on the device")
+        _memory.refuse_tracing()
         device = torch.device("cuda", self._current())
         tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, device=device)
         return _output.of_tensor(tensor)

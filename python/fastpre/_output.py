@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _torch
+from . import _core, _memory, _torch
 from .errors import BackendUnavailable
 from .spec import Spec
 
@@ -41,8 +41,10 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
 
     Raises:
         BackendUnavailable: `pin_memory` on a machine without CUDA.
+        ValueError: torch replaces or traces new tensors here (`_memory.refuse_tracing`).
     """
     torch = _torch.require()
+    _memory.refuse_tracing()
     if pin_memory and not torch.cuda.is_available():
         raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
     bytes_ = math.prod(shape) * spec.dtype.itemsize
@@ -54,31 +56,45 @@ def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
     return of_tensor(tensor)
 
 
-def of_tensor(tensor: Any) -> Output:
-    """A torch tensor's memory."""
-    return Output(tensor, tensor.data_ptr(), tuple(tensor.stride()))
+def of_tensor(tensor: Any, what: str = "the new tensor") -> Output:
+    """A (N, C, H, W) torch tensor's memory.
+
+    Raises:
+        ValueError: it is not plainly the tensor's own (`_memory.of`).
+    """
+    memory = _memory.of(tensor, what)
+    return Output(tensor, memory.data_ptr, memory.strides)  # type: ignore[arg-type]
+
+
+def count_as_write(tensor: Any) -> None:
+    """Tells autograd that the tensor's memory changes, so that a backward that has saved it raises torch's usual error.
+
+    An operation in place on no elements raises the version counter in every torch, in inference mode too, and for
+    all tensors that share the memory; `torch.autograd.graph.increment_version` is documented from 2.3 on. Inference
+    tensors have no counter, and no backward can save them.
+    """
+    if not tensor.is_inference():
+        tensor.detach()[:0].zero_()
 
 
 def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
-    """The caller's tensor or NumPy array, after checking that it can be written.
+    """The caller's tensor or NumPy array, after checking that it can be written; for autograd, it now is.
 
     Args:
         out: on `device`; where that is "cuda", on any CUDA device.
 
     Raises:
         TypeError: neither a tensor nor an array.
-        ValueError: wrong shape, dtype or device, read-only, or its elements overlap.
+        ValueError: wrong shape, dtype or device, read-only, its memory is not its own, or its elements overlap.
     """
     if _torch.is_tensor(out):
+        _memory.refuse_tracing()
         if device not in (str(out.device), out.device.type):
             raise ValueError(f"out is on {out.device}, but device={device!r}")
-        if out.layout is not _torch.require().strided:
-            raise ValueError(f"out must be a strided tensor, got {out.layout}")
-        if out.is_neg():
-            raise ValueError("out is a lazily negated view; use out.resolve_neg()")
+        result = of_tensor(out, "out")
         if out.requires_grad:
-            raise ValueError("out must not require grad")
-        dtype, result = _torch.name_of(out.dtype), of_tensor(out)
+            raise ValueError("out must not require grad; use out.detach()")
+        dtype = _torch.name_of(out.dtype)
     elif isinstance(out, np.ndarray):
         if not out.flags.writeable:
             raise ValueError("out is read-only")
@@ -97,6 +113,8 @@ def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
         raise ValueError(f"out has dtype {dtype}, but the spec says {spec.dtype_name}")
     if overlaps(shape, result.strides):
         raise ValueError(f"out has overlapping elements (strides {result.strides} for shape {shape})")
+    if _torch.is_tensor(out):
+        count_as_write(out)
     return result
 
 

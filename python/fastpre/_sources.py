@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _torch
+from . import _memory, _torch
 
 
 def source(item: Any, index: int) -> Any:
@@ -33,6 +33,7 @@ def _from_tensor(item: Any, index: int) -> Any:
         raise TypeError(msg)
     if item.device.type != "cpu":
         raise TypeError(f"image {index}: compressed bytes must be on the CPU, got a tensor on {item.device}")
+    _memory.of(item, f"image {index}: the tensor", TypeError)
     return item.detach().contiguous().numpy()
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
 
-DTYPES = ("float32", "float16", "bfloat16", "uint8")
-MEMORY_FORMATS = ("contiguous_format", "channels_last")
+from .typing import DtypeName, MemoryFormatName
+
+DTYPES: tuple[DtypeName, ...] = get_args(DtypeName)
+MEMORY_FORMATS: tuple[MemoryFormatName, ...] = get_args(MemoryFormatName)
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @functools.cache
@@ -43,10 +48,49 @@ def as_attribute(name: str) -> Any:
 def is_tensor(value: object) -> bool:
     """True for a torch.Tensor, without importing torch to find out that nothing is one."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
+    return torch is not None and issubclass(type(value), torch.Tensor)
 
 
 def inside_loader_worker() -> bool:
     """True in a DataLoader worker process, where one thread is each worker's share."""
     worker = sys.modules.get("torch.utils.data._utils.worker")
     return worker is not None and worker.get_worker_info() is not None
+
+
+REASON = "fastpre decodes outside of graphs, in C++"
+
+
+def outside_graphs(function: F) -> F:
+    """Has `torch.compile` break its graph at calls of the function, and look at nothing inside.
+
+    `torch.compiler.disable` without importing torch first. With fullgraph=True torch's error gives `REASON`.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _undisturbed(function)(*args, **kwargs)
+
+    return _marked(call)  # type: ignore[return-value]
+
+
+def _marked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What torch.compiler.disable leaves on its functions: Dynamo does not trace into them."""
+    function._torchdynamo_disable = True  # type: ignore[attr-defined]
+    function._torchdynamo_disable_msg = REASON  # type: ignore[attr-defined]
+    return function
+
+
+_disabled: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def _undisturbed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; once Dynamo is loaded, which torch.compile does, in a form that keeps it from the frames inside."""
+    if "torch._dynamo" not in sys.modules:
+        return function
+    if function not in _disabled:
+        _disabled[function] = require().compiler.disable(function)
+    return _disabled[function]
+
+
+# Dynamo may trace `call` itself, which holds the caller's tensors; it stops here.
+_marked(_undisturbed)

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import _core, _sources
 from .spec import Spec
+from .typing import Image
 
 __all__ = ["Plan", "plan"]
 
@@ -52,7 +53,7 @@ class Plan:
     cost: float
 
 
-def plan(image: Any, spec: Spec | None = None) -> Plan:
+def plan(image: Image, spec: Spec | None = None) -> Plan:
     """Reads one image's header and says what `Preprocessor` will do with it.
 
     Args:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import time
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
 
 from . import _core, _devices, _output, _sources, _torch, errors
 from .result import ImageResult, Result
-from .spec import OnError, Spec
+from .spec import Spec, shows_spec_fields
+from .typing import Images, OnError, SpecFields
+
+if TYPE_CHECKING:
+    import torch
+    from typing_extensions import Unpack
+
+    Array = TypeVar("Array", torch.Tensor, np.ndarray[Any, Any])
 
 __all__ = ["Preprocessor", "decode_resize_normalize"]
-
 
 MAX_THREADS = 4096
 
@@ -75,7 +83,7 @@ class Preprocessor:
     def __init__(
         self,
         spec: Spec | None = None,
-        device: Any = "cpu",
+        device: str | torch.device = "cpu",
         num_threads: int | None = None,
         *,
         pin_memory: bool = False,
@@ -97,9 +105,30 @@ class Preprocessor:
     def __repr__(self) -> str:
         return f"Preprocessor({self.spec!r}, device={self.device!r}, num_threads={self.num_threads})"
 
+    @overload
     def __call__(
         self,
-        images: Iterable[Any],
+        images: Images,
+        *,
+        out: None = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> torch.Tensor: ...
+    @overload
+    def __call__(
+        self,
+        images: Images,
+        *,
+        out: Array,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Array: ...
+    @_torch.outside_graphs
+    def __call__(
+        self,
+        images: Images,
         *,
         out: Any = None,
         on_error: OnError = "raise",
@@ -109,15 +138,36 @@ class Preprocessor:
         """The batch's tensor; see `run`."""
         return self.run(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s).tensor
 
+    @overload
     def run(
         self,
-        images: Iterable[Any],
+        images: Images,
+        *,
+        out: None = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Result[torch.Tensor]: ...
+    @overload
+    def run(
+        self,
+        images: Images,
+        *,
+        out: Array,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Result[Array]: ...
+    @_torch.outside_graphs
+    def run(
+        self,
+        images: Images,
         *,
         out: Any = None,
         on_error: OnError = "raise",
         fill: float = 0.0,
         deadline_s: float | None = None,
-    ) -> Result:
+    ) -> Result[Any]:
         """Decodes, resizes, crops and normalizes a batch.
 
         Ctrl-C and other signals are handled during the call, within about 50 ms; `out` then holds whatever was done.
@@ -128,7 +178,9 @@ class Preprocessor:
                 meanwhile kills the process (SIGBUS), while a path, which is read and not mapped, gives an error.
                 None is an image that is missing: its error is `ImageReadError`.
             out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
-                on the device, any strides without overlap. Given back as `Result.tensor`.
+                on the device, any strides without overlap, whose memory is its own: not a lazy view, a wrapper or a
+                subclass with `__torch_dispatch__`. Given back as `Result.tensor`. For autograd the call is a write
+                in place: a later backward through what has saved `out` raises torch's usual error.
             on_error: what to do with an image that cannot be decoded, once the rest of the batch is
                 done: "raise" its `ImageError` (the first one's), "fill" its slot with `fill`, or
                 "skip" its slot (later images move up; with `out`, a view of its first rows).
@@ -141,7 +193,9 @@ class Preprocessor:
 
         Raises:
             ImageError: with on_error="raise"; `.index` and `.reason` say which image and why.
-            TypeError, ValueError: wrong arguments, or outputs of different sizes (no crop).
+            TypeError, ValueError: wrong arguments, or outputs of different sizes (no crop); under torch's modes
+                that trace or replace tensors (FakeTensorMode, make_fx, torch.jit.trace). `torch.compile` breaks
+                its graph here.
             BackendUnavailable: pin_memory without CUDA; device="cuda" in a forked worker process.
             CudaError: CUDA failed for a reason that is no image's.
             KeyboardInterrupt: or whatever else a signal's handler raises.
@@ -164,7 +218,7 @@ class Preprocessor:
             tensor = _move_up(tensor, kept) if out is not None else self._select(tensor, kept)
         return Result(tensor, results, kept)
 
-    def dlpack(self, images: Iterable[Any], *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
+    def dlpack(self, images: Images, *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
         """The same without torch: an object with `__dlpack__`, for `numpy.from_dlpack`, JAX and others.
 
         on_error="skip" is not available here; everything else is as in `run`.
@@ -218,36 +272,54 @@ class Preprocessor:
 
 
 def _move_up(out: Any, kept: list[int]) -> Any:
-    for row, index in enumerate(kept):
-        if row != index:
-            out[row] = out[index]
+    # torch lets inference tensors be written in inference mode only, and results may be such a tensor anywhere.
+    lenient = _torch.is_tensor(out) and out.is_inference()
+    with _torch.require().inference_mode() if lenient else contextlib.nullcontext():
+        for row, index in enumerate(kept):
+            if row != index:
+                out[row] = out[index]
     return out[: len(kept)]
 
 
+@overload
 def decode_resize_normalize(
-    images: Iterable[Any],
+    images: Images,
     *,
-    resize: Any = 256,
-    crop: Any = 224,
-    interpolation: str = "bilinear",
-    mean: Any = "imagenet",
-    std: Any = "imagenet",
-    dtype: Any = "float32",
-    memory_format: Any = "contiguous_format",
-    color: str = "RGB",
-    exif_orientation: bool = False,
-    fidelity: str = "exact",
-    device: Any = "cpu",
+    device: str | torch.device = "cpu",
+    pin_memory: bool = False,
+    out: None = None,
+    on_error: OnError = "raise",
+    fill: float = 0.0,
+    deadline_s: float | None = None,
+    num_threads: int | None = None,
+    **fields: Unpack[SpecFields],
+) -> torch.Tensor: ...
+@overload
+def decode_resize_normalize(
+    images: Images,
+    *,
+    device: str | torch.device = "cpu",
+    pin_memory: bool = False,
+    out: Array,
+    on_error: OnError = "raise",
+    fill: float = 0.0,
+    deadline_s: float | None = None,
+    num_threads: int | None = None,
+    **fields: Unpack[SpecFields],
+) -> Array: ...
+@_torch.outside_graphs
+@shows_spec_fields()
+def decode_resize_normalize(
+    images: Images,
+    *,
+    device: str | torch.device = "cpu",
     pin_memory: bool = False,
     out: Any = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
     deadline_s: float | None = None,
-    max_pixels: int = Spec.max_pixels,
-    max_output_pixels: int = Spec.max_output_pixels,
-    max_bytes: int = Spec.max_bytes,
-    max_work: int = Spec.max_work,
     num_threads: int | None = None,
+    **fields: Unpack[SpecFields],
 ) -> Any:
     """JPEG images to a normalized tensor in one call: decode, resize, crop, normalize, fused.
 
@@ -256,26 +328,16 @@ def decode_resize_normalize(
     `Compose([Resize(256), CenterCrop(224), ToTensor(), Normalize(mean, std)])` on
     `PIL.Image.open(f).convert("RGB")`.
 
-    Args and errors: as `Spec`, `Preprocessor` and `Preprocessor.run`, which this combines.
+    Args:
+        images, out, on_error, fill, deadline_s: as `Preprocessor.run`.
+        device, pin_memory, num_threads: as `Preprocessor`.
+        fields: those of `Spec`.
+
+    Raises:
+        ImageError, TypeError, ValueError, BackendUnavailable, CudaError: as these three.
 
     Returns:
         torch.Tensor: (N, C, H, W), or `out`.
     """
-    spec = Spec(
-        resize=resize,
-        crop=crop,
-        interpolation=interpolation,
-        mean=mean,
-        std=std,
-        dtype=dtype,
-        memory_format=memory_format,
-        color=color,
-        exif_orientation=exif_orientation,
-        fidelity=fidelity,
-        max_pixels=max_pixels,
-        max_output_pixels=max_output_pixels,
-        max_bytes=max_bytes,
-        max_work=max_work,
-    )
-    pre = Preprocessor(spec, device, num_threads, pin_memory=pin_memory)
+    pre = Preprocessor(Spec(**fields), device, num_threads, pin_memory=pin_memory)
     return pre(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s)

@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
-from . import _core, errors
+from . import _core, _torch, errors
+
+if TYPE_CHECKING:
+    import torch
+    from typing_extensions import TypeVar
+
+    # Without one, as in `def show(result: Result)`, what calls without a NumPy `out` give.
+    T = TypeVar("T", default=torch.Tensor)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 __all__ = ["ImageResult", "Result"]
 
+ERRORS_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Fields:
+    """A `_core.Record` as plain data, which pickles. Defaults are what pickles of versions without a field get."""
+
+    ok: bool
+    error: str | None = None
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    decoder: str = ""
+    declined: str = ""
+    retried: str = ""
+    target: str = ""
+    peak_bytes: int = 0
+    uploaded_bytes: int = 0
+    stages_us: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: _core.Record | Fields) -> Fields:
+        """A copy of the record."""
+        return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(cls)})
+
 
 class ImageResult:
-    """What became of one image of the batch."""
+    """What became of one image of the batch. It pickles, as plain data."""
 
     __slots__ = ("_name", "_record", "index")
 
-    def __init__(self, index: int, record: _core.Record, name: str | None) -> None:
+    def __init__(self, index: int, record: _core.Record | Fields, name: str | None) -> None:
         self.index = index
         self._record = record
         self._name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ImageResult, (self.index, Fields.of(self._record), self._name)
 
     @property
     def ok(self) -> bool:
@@ -84,17 +123,18 @@ class ImageResult:
         return f"ImageResult({self.index}, ok, {self.width}x{self.height}, {self.decoder})"
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """A batch's tensor and its images' fates.
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Result(Generic[T]):
+    """A batch's tensor and its images' fates. It pickles if the tensor does; two results are equal if they are one.
 
     Attributes:
-        tensor: (N, C, H, W); with on_error="skip", N counts the images that are ok.
+        tensor: (N, C, H, W), a torch.Tensor, or the NumPy array given as `out`; with on_error="skip", N counts
+            the images that are ok.
         images: one `ImageResult` per input, in input order.
         indices: the input index of each row of `tensor`.
     """
 
-    tensor: Any
+    tensor: T
     images: list[ImageResult]
     indices: list[int]
 
@@ -107,3 +147,13 @@ class Result:
     def errors(self) -> list[Exception]:
         """The failed images' errors, in input order."""
         return [image.error for image in self.images if image.error is not None]
+
+    def __repr__(self) -> str:
+        tensor: Any = self.tensor
+        what = f"{_torch.name_of(tensor.dtype)} {tuple(tensor.shape)} on {getattr(tensor, 'device', 'cpu')}"
+        failed = [image for image in self.images if not image.ok]
+        lines = [f"Result({what}, {len(self.images) - len(failed)} ok, {len(failed)} failed)"]
+        lines += [f"  {image.error}" for image in failed[:ERRORS_SHOWN]]
+        if len(failed) > ERRORS_SHOWN:
+            lines.append(f"  and {len(failed) - ERRORS_SHOWN} more: see .errors")
+        return "\n".join(lines)

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
+import inspect
 import numbers
 import operator
-from collections.abc import Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 
 from . import _core, _torch
+from .typing import (
+    Color,
+    Fidelity,
+    Interpolation,
+    OnError,
+    PassOrder,
+    Rescale,
+    Size,
+    SpecFields,
+    TorchDtype,
+    TorchMemoryFormat,
+)
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Spec"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "OnError", "Size", "Spec"]
 
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
-INTERPOLATIONS: Final = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-COLORS: Final = ("RGB", "BGR", "L")
-FIDELITIES: Final = ("exact", "fast")
-RESCALES: Final = ("divide", "multiply")
-PASS_ORDERS: Final = ("auto", "horizontal_first", "adaptive")
+INTERPOLATIONS: Final[tuple[Interpolation, ...]] = get_args(Interpolation)
+COLORS: Final[tuple[Color, ...]] = get_args(Color)
+FIDELITIES: Final[tuple[Fidelity, ...]] = get_args(Fidelity)
+RESCALES: Final[tuple[Rescale, ...]] = get_args(Rescale)
+PASS_ORDERS: Final[tuple[PassOrder, ...]] = get_args(PassOrder)
 
 # Twice PIL.Image.MAX_IMAGE_PIXELS: where Pillow itself refuses with DecompressionBombError.
 DEFAULT_MAX_PIXELS: Final = 178_956_970
@@ -34,8 +51,6 @@ LIMITS: Final = ("max_pixels", "max_output_pixels", "max_bytes", "max_work")
 FLOAT32_TINY: Final = 2.0**-126
 FLOAT32_MAX: Final = (2.0 - 2.0**-23) * 2.0**127
 
-Size = int | tuple[int, int]
-
 
 def _one_of(name: str, value: object, allowed: Sequence[str]) -> str:
     if not isinstance(value, str):
@@ -43,6 +58,19 @@ def _one_of(name: str, value: object, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def _interpolation(value: object) -> str:
+    """A filter's name; torchvision's and Pillow's enums are known by name, so that neither is imported.
+
+    torchvision runs NEAREST_EXACT as Pillow's nearest where it resizes a PIL image.
+    """
+    kind = type(value).__name__ if isinstance(value, enum.Enum) else ""
+    if kind == "InterpolationMode":
+        value = {"nearest-exact": "nearest"}.get(value.value, value.value)  # type: ignore[attr-defined]
+    elif kind == "Resampling":
+        value = value.name.lower()  # type: ignore[attr-defined]
+    return _one_of("interpolation", value, INTERPOLATIONS)
 
 
 def whole(name: str, value: object, least: int = 1) -> int:
@@ -139,7 +167,8 @@ class Spec:
             (height, width): exactly that; None: no resizing.
         crop: int: a square; (height, width): that; None: no crop. Centred; an image smaller than
             the crop is padded with zeros before normalizing, as `CenterCrop` does.
-        interpolation: Pillow's filters, antialiased: nearest, box, bilinear, hamming, bicubic, lanczos.
+        interpolation: Pillow's filters, antialiased: nearest, box, bilinear, hamming, bicubic, lanczos; or a member
+            of torchvision's `InterpolationMode` or Pillow's `Image.Resampling`.
         mean, std: one number per output channel, in the output's channel order, on the [0, 1] scale; a
             single number stands for all. "imagenet": ImageNet's, in the order of `color` (for "L": 0.449
             and 0.226, their averages). None (both): values stay in [0, 1].
@@ -173,23 +202,28 @@ class Spec:
         TypeError, ValueError: an argument is of the wrong type or out of range; the message names it.
     """
 
+    # As they are stored; `SpecFields` says what is taken.
     resize: Size | None = 256
     crop: Size | None = 224
-    interpolation: str = "bilinear"
-    mean: Any = "imagenet"
-    std: Any = "imagenet"
-    dtype: Any = _TorchName("float32")
-    memory_format: Any = _TorchName("contiguous_format")
-    color: str = "RGB"
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, ...] | None = "imagenet"  # type: ignore[assignment]
+    std: tuple[float, ...] | None = "imagenet"  # type: ignore[assignment]
+    dtype: TorchDtype = _TorchName("float32")  # type: ignore[assignment]
+    memory_format: TorchMemoryFormat = _TorchName("contiguous_format")  # type: ignore[assignment]
+    color: Color = "RGB"
     exif_orientation: bool = False
-    fidelity: str = "exact"
+    fidelity: Fidelity = "exact"
     max_pixels: int = DEFAULT_MAX_PIXELS
     max_output_pixels: int = DEFAULT_MAX_OUTPUT_PIXELS
     max_bytes: int = DEFAULT_MAX_BYTES
     max_work: int = DEFAULT_MAX_WORK
     max_size: int | None = None
-    rescale: str = "divide"
-    pass_order: str = "auto"
+    rescale: Rescale = "divide"
+    pass_order: PassOrder = "auto"
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Unpack[SpecFields]) -> None: ...
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -197,7 +231,7 @@ class Spec:
 
         put("resize", _size("resize", self.resize))
         put("crop", _size("crop", self.crop))
-        _one_of("interpolation", self.interpolation, INTERPOLATIONS)
+        put("interpolation", _interpolation(self.interpolation))
         _one_of("color", self.color, COLORS)
         _one_of("fidelity", self.fidelity, FIDELITIES)
         _one_of("rescale", self.rescale, RESCALES)
@@ -274,9 +308,10 @@ class Spec:
         """The core's form of this Spec; made once per distinct value."""
         return _compile(self)
 
-    def replace(self, **changes: Any) -> Spec:
+    def replace(self, **changes: Unpack[SpecFields]) -> Spec:
         """A copy with some fields changed."""
-        return Spec(**(self._values() | changes))
+        values: dict[str, Any] = {**self._values(), **changes}
+        return Spec(**values)
 
     @staticmethod
     def from_torchvision(transform: object) -> Spec:
@@ -294,14 +329,14 @@ class Spec:
 @functools.lru_cache(maxsize=256)
 def _compile(spec: Spec) -> _core.CompiledSpec:
     crop: tuple[int, int] | None = (spec.crop, spec.crop) if isinstance(spec.crop, int) else spec.crop
-    normalize = spec.mean is not None and spec.dtype_name != "uint8"
+    mean_std = None if spec.mean is None or spec.std is None else (spec.mean, spec.std)
     return _core.CompiledSpec(
         shorter_side=spec.resize if isinstance(spec.resize, int) else None,
         exact_size=spec.resize if isinstance(spec.resize, tuple) else None,
         max_size=spec.max_size,
         crop=crop,
         interpolation=spec.interpolation,
-        mean_std=(spec.mean, spec.std) if normalize else None,
+        mean_std=mean_std if spec.dtype_name != "uint8" else None,
         dtype=spec.dtype_name,
         color=spec.color,
         rescale=spec.rescale,
@@ -315,4 +350,32 @@ def _compile(spec: Spec) -> _core.CompiledSpec:
     )
 
 
-OnError = Literal["raise", "fill", "skip"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def shows_spec_fields(defaults: bool = True) -> Callable[[F], F]:
+    """Shows a function's `**fields: Unpack[SpecFields]` one by one in `help()`, `inspect.signature` and editors.
+
+    Args:
+        defaults: False where a field that is not given is no default of `Spec`'s.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        *own, _ = signature.parameters.values()
+        fields = [
+            parameter.replace(
+                annotation=getattr(hint := SpecFields.__annotations__[name], "__forward_arg__", hint),
+                default=parameter.default if defaults else ...,
+            )
+            for name, parameter in inspect.signature(Spec).parameters.items()
+        ]
+        first = next((i for i, p in enumerate(own) if p.kind is p.KEYWORD_ONLY), len(own))
+        parameters = [*own[:first], *fields, *own[first:]]
+        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+Spec.replace = shows_spec_fields(defaults=False)(Spec.replace)  # type: ignore[method-assign]

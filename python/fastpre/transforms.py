@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from . import _core, _output, _torch, errors
+from . import _core, _memory, _output, _torch, errors
 from .interop.torchvision import InexactFusionWarning, spec_from_torchvision
 from .preprocessor import Preprocessor
-from .spec import Spec
+from .spec import Spec, shows_spec_fields
+from .typing import Image, SpecFields
+
+if TYPE_CHECKING:
+    import PIL.Image
+    from typing_extensions import Unpack
 
 __all__ = ["DecodeResizeNormalize", "InexactFusionWarning", "fuse", "read_bytes"]
 
@@ -41,7 +46,10 @@ class DecodeResizeNormalize(torch.nn.Module):
         TypeError: an input of another kind.
     """
 
-    def __init__(self, spec: Spec | None = None, *, num_threads: int | None = None, **fields: Any) -> None:
+    @shows_spec_fields()
+    def __init__(
+        self, spec: Spec | None = None, *, num_threads: int | None = None, **fields: Unpack[SpecFields]
+    ) -> None:
         super().__init__()
         if spec is not None and fields:
             raise TypeError(f"give a Spec or its fields, not both: {', '.join(fields)}")
@@ -49,14 +57,14 @@ class DecodeResizeNormalize(torch.nn.Module):
         self.num_threads = num_threads
         self._preprocessor = Preprocessor(self.spec, num_threads=num_threads)
 
-    def forward(self, image: Any) -> torch.Tensor:
+    @_torch.outside_graphs
+    def forward(self, image: Image | PIL.Image.Image) -> torch.Tensor:
         """See the class."""
-        if _torch.is_tensor(image) and image.dim() == 3:
+        if isinstance(image, torch.Tensor) and image.dim() == 3:
             return self._from_pixels(_tensor_pixels(image))
         if hasattr(image, "convert") and hasattr(image, "getbands"):
             return self._from_pixels(self._pil_pixels(image))
-        tensor: torch.Tensor = self._preprocessor([image])[0]
-        return tensor
+        return self._preprocessor([image])[0]
 
     def extra_repr(self) -> str:
         """The Spec, inside `repr(module)`."""
@@ -85,11 +93,12 @@ class DecodeResizeNormalize(torch.nn.Module):
 
 
 def _tensor_pixels(image: torch.Tensor) -> np.ndarray[Any, Any]:
-    if image.dtype != torch.uint8 or image.shape[0] not in (1, 3):
-        raise TypeError(f"expected a uint8 (3, H, W) or (1, H, W) tensor, got {image.dtype} {tuple(image.shape)}")
     if image.device.type != "cpu":
         raise TypeError(f"expected a CPU tensor, got one on {image.device}")
-    return np.asarray(image.detach().permute(1, 2, 0))
+    _memory.of(image, "the image", TypeError)
+    if image.dtype != torch.uint8 or image.shape[0] not in (1, 3):
+        raise TypeError(f"expected a uint8 (3, H, W) or (1, H, W) tensor, got {image.dtype} {tuple(image.shape)}")
+    return image.detach().permute(1, 2, 0).numpy()
 
 
 def fuse(transform: Any, *, num_threads: int | None = None) -> DecodeResizeNormalize:

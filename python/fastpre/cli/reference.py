@@ -33,10 +33,10 @@ class CannotTakePartError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """A way from a list of JPEG byte strings to a sequence of (C, H, W) tensors or arrays."""
+    """A way from a list of JPEG byte strings to (C, H, W) tensors or arrays, in a sequence or stacked."""
 
     name: str
-    run: Callable[[Sequence[bytes]], Sequence[Any]]
+    run: Callable[[Sequence[bytes]], Any]
 
 
 def fastpre_contestant(spec: Spec, device: str = "cpu") -> Contestant:
@@ -152,7 +152,7 @@ def _tensor_path(spec: Spec) -> Callable[[bytes], Any]:
         if spec.dtype_name == "uint8":
             return x
         x = f.to_dtype(x, torch.float32, scale=True)
-        if spec.mean is not None:
+        if spec.mean is not None and spec.std is not None:
             x = f.normalize(x, list(spec.mean), list(spec.std))
         return x.to(getattr(torch, spec.dtype_name))
 

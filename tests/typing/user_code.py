@@ -1,0 +1,170 @@
+"""Code as users write it, for mypy and pyright: it is checked, never run.
+
+A line with `type: ignore` must be an error: both checkers report one that is not needed.
+"""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+import fastpre
+import fastpre.data
+import fastpre.transforms
+from fastpre.typing import Images, Interpolation, SpecFields
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack, assert_type
+
+Array = np.ndarray[Any, Any]
+
+
+def one_call(images: list[bytes], pixels: torch.Tensor, array_: Array) -> None:
+    assert_type(fastpre.decode_resize_normalize(images), torch.Tensor)
+    assert_type(fastpre.decode_resize_normalize(images, out=pixels), torch.Tensor)
+    assert_type(fastpre.decode_resize_normalize(images, out=array_), Array)
+    fastpre.decode_resize_normalize(
+        images,
+        resize=(256, 320),
+        crop=[224],
+        interpolation="bicubic",
+        mean=0.5,
+        std=(0.2, 0.2, 0.2),
+        dtype=torch.float16,
+        memory_format=torch.channels_last,
+        color="BGR",
+        exif_orientation=True,
+        fidelity="fast",
+        max_pixels=10**6,
+        max_bytes=10**6,
+        max_size=None,
+        rescale="multiply",
+        pass_order="adaptive",
+        device=torch.device("cuda", 0),
+        pin_memory=False,
+        on_error="fill",
+        fill=-1.0,
+        num_threads=2,
+    )
+    fastpre.decode_resize_normalize(images, dtype="bfloat16", memory_format="channels_last", device="cuda:1")
+    fastpre.decode_resize_normalize(images, interpolation=Image.Resampling.LANCZOS, mean=None, std=None)
+
+    fastpre.decode_resize_normalize(images, interpolation="bicubik")  # type: ignore[call-overload]
+    fastpre.decode_resize_normalize(images, size=256)  # type: ignore[call-overload]
+    fastpre.decode_resize_normalize(images, dtype="float64")  # type: ignore[call-overload]
+    fastpre.decode_resize_normalize(images, on_error="ignore")  # type: ignore[call-overload]
+    fastpre.decode_resize_normalize(images, out=bytearray(9))  # type: ignore[call-overload]
+    fastpre.decode_resize_normalize(b"one image")  # type: ignore[arg-type]
+
+
+def kinds_of_images(data: bytes, path: Path, bytes_: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    pre = fastpre.Preprocessor()
+    one: Sequence[bytes] = [data]
+    pre(one)
+    pre([bytearray(data), memoryview(data), array("B", data), mmap.mmap(-1, 9)])
+    pre([path, str(path), bytes_, torch.frombuffer(bytearray(data), dtype=torch.uint8)])
+    pre(iter((data, path)))
+    batch: Images = [data, path]
+    pre(batch)
+
+    pre([1, 2])  # type: ignore[list-item]
+    pre(None)  # type: ignore[call-overload]
+
+
+def specs() -> fastpre.Spec:
+    spec = fastpre.Spec(resize=256, interpolation="lanczos", color="L")
+    assert_type(spec.dtype, torch.dtype)
+    assert_type(spec.memory_format, torch.memory_format)
+    assert_type(spec.output_size, tuple[int, int] | None)
+    assert_type(spec.mean, tuple[float, ...] | None)
+    filter_: Interpolation = spec.interpolation
+    fields: SpecFields = {"crop": None, "interpolation": filter_}
+    spec = spec.replace(**fields).replace(dtype=torch.uint8)
+
+    fastpre.Spec(interpolation="bicubik")  # type: ignore[arg-type]
+    fastpre.Spec(size=256)  # type: ignore[call-arg]
+    fastpre.Spec(dtype=torch.float32, memory_format=torch.float32)  # type: ignore[arg-type]
+    spec.replace(fidelity="best")  # type: ignore[arg-type]
+    spec.replace(size=256)  # type: ignore[call-arg]
+    spec.resize = 3  # type: ignore[misc]
+    return spec
+
+
+def own_call(images: Images, **fields: Unpack[SpecFields]) -> torch.Tensor:
+    return fastpre.Preprocessor(fastpre.Spec(**fields), "cpu", 2, pin_memory=True)(images, on_error="skip", fill=0)
+
+
+def results(images: list[str], array_: Array) -> Iterator[str]:
+    pre = fastpre.Preprocessor(fastpre.Spec(), device="cpu", num_threads=None)
+    result = pre.run(images, on_error="skip")
+    assert_type(result.tensor, torch.Tensor)
+    assert_type(pre.run(images, out=array_).tensor, Array)
+    show(result)
+    for image in result.images:
+        assert_type(image, fastpre.ImageResult)
+        error = image.error
+        if isinstance(error, fastpre.ImageError):
+            yield f"{error.index} {error.name} {error.reason}"
+        yield f"{image.ok} {image.width * image.height} {image.decoder.upper()} {image.stages_us['decode'] / 1000}"
+    rows: list[int] = result.indices
+    yield str(rows)
+    np.from_dlpack(pre.dlpack(images))
+
+    result.tensors  # type: ignore[attr-defined]
+    pre.run(images, on_error="ignore")  # type: ignore[call-overload]
+    fastpre.Preprocessor({"resize": 3})  # type: ignore[arg-type]
+
+
+def show(result: fastpre.Result) -> tuple[int, ...]:
+    return tuple(result.tensor.shape)
+
+
+def planning(data: bytes) -> tuple[int, int]:
+    p: fastpre.Plan = fastpre.plan(data, fastpre.Spec())
+    assert_type(p.decoder, str)
+    fastpre.plan(3)  # type: ignore[arg-type]
+    return p.output
+
+
+def transforms(data: bytes, path: Path, pixels: torch.Tensor) -> None:
+    t = fastpre.transforms.DecodeResizeNormalize(resize=256, crop=224, num_threads=1)
+    assert_type(t.spec, fastpre.Spec)
+    images: Iterable[torch.Tensor] = [
+        t.forward(data),
+        t.forward(path),
+        t.forward(pixels),
+        t.forward(Image.new("RGB", (4, 4))),
+    ]
+    assert_type(fastpre.transforms.read_bytes(path), bytes)
+    fused: torch.nn.Module = fastpre.transforms.fuse(torch.nn.Identity())
+    print(images, fused)
+
+    fastpre.transforms.DecodeResizeNormalize(interpolation="bicubik")  # type: ignore[arg-type]
+    fastpre.transforms.DecodeResizeNormalize(size=256)  # type: ignore[call-arg]
+    t.forward(3)  # type: ignore[arg-type]
+
+
+class Photos(torch.utils.data.Dataset[tuple[bytes, int]]):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[bytes, int]:
+        return b"", index
+
+
+def data() -> None:
+    loader = fastpre.data.Loader(Photos(), fastpre.Spec(), batch_size=2, on_error="skip", shuffle=True)
+    for images, labels in loader:
+        print(images, labels)
+    print(len(loader), loader.errors, loader.spec)
+    torch.utils.data.DataLoader(Photos(), collate_fn=fastpre.data.collate(fastpre.Spec(), on_error="fill"))
+
+    fastpre.data.Loader(Photos(), on_error="ignore")  # type: ignore[arg-type]
+    fastpre.data.Loader(3)  # type: ignore[arg-type]
