@@ -97,14 +97,14 @@ std::optional<int> FromExif(std::string_view data) {
   // than the block, and stops at one that it cannot read, with the tags that it has by then.
   // Of a tag that comes again the first that could be read counts.
   uint64_t elsewhere = 0;
-  std::bitset<1 << 16> known;
+  std::bitset<1 << 16> seen;
   for (uint64_t i = 0; i < *entries; ++i) {
     const size_t entry = *directory + 2 + i * 12;
     const auto tag = tiff.Read(entry, 2);
     const auto type = tiff.Read(entry + 2, 2);
     const auto count = tiff.Read(entry + 4, 4);
     if (!tag || !type || !count || !tiff.Read(entry + 8, 4)) return std::nullopt;
-    if (known[*tag]) continue;
+    if (seen[*tag]) continue;
     const uint64_t size = TypeSize(*type) * *count;
     size_t at = entry + 8;
     if (size > 4) {
@@ -113,7 +113,7 @@ std::optional<int> FromExif(std::string_view data) {
       at = *tiff.Read(entry + 8, 4);
       if (at > data.size() || data.size() - at < size) return std::nullopt;
     }
-    known[*tag] = size > 0;
+    seen[*tag] = size > 0;
     if (*tag != kOrientationTag || size == 0) continue;
     const double value = Number(tiff, *type, at);
     for (int orientation = 1; orientation <= 8; ++orientation) {
