@@ -111,7 +111,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Limits limits;
   limits.max_pixels = 200'000;
   limits.max_bytes = 1 << 22;
-  limits.max_scans = 30;
+  limits.max_work = 6'000'000;
   std::vector<uint8_t> jpeg(data + kPrefixBytes, data + size);
   bool legal = false;
   if (data[0] & kStructured) {

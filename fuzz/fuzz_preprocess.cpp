@@ -48,7 +48,7 @@ Spec ReadSpec(const uint8_t* b) {
   s.rescale = b[7] & 16 ? Rescale::kMultiply : Rescale::kDivide;
   s.limits.max_pixels = 4'000'000;
   s.limits.max_bytes = 1 << 20;
-  s.limits.max_scans = 30;
+  s.limits.max_work = 120'000'000;
   return s;
 }
 
@@ -74,7 +74,7 @@ Slot MakeSlot(const Spec& spec, int height, int width, bool channels_last) {
 
 Record Run(Worker& worker, Bytes jpeg, const Spec& spec, const Slot& slot) {
   Record record;
-  worker.Run(jpeg, spec, ComputeAffine(spec), slot.view, &record);
+  worker.Run(Bytes(jpeg), spec, ComputeAffine(spec), slot.view, &record);
   if (!record.ok && record.error_kind == ErrorKind::kInternal) Fail("InternalError: " + record.reason);
   return record;
 }

@@ -83,6 +83,15 @@ def other_format(kind: str) -> bytes:
         (b"\xff", fastpre.CorruptImage, "not a JPEG"),
         (b"\xff\xd8\xff", fastpre.CorruptImage, "no scan"),
         (b"hello, this is text\n" * 20, fastpre.CorruptImage, "not a JPEG"),
+        (b"\xef\xbb\xbf\n <!DOCTYPE html><html>Not found</html>", fastpre.CorruptImage, "HTML"),
+        (b"<?xml version='1.0'?><Error/>", fastpre.CorruptImage, "XML"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", fastpre.CorruptImage, "SVG"),
+        (b' {"error": "no such image"}', fastpre.CorruptImage, "JSON"),
+        (b"404 page not found", fastpre.CorruptImage, "text"),
+        (b"/9j/4AAQSkZJRgABAQ", fastpre.CorruptImage, "base64"),
+        (b"data:image/jpeg;base64,/9j/4AAQ", fastpre.CorruptImage, "data URL"),
+        (b"%PDF-1.7\n\xe2\xe3", fastpre.CorruptImage, "PDF"),
+        (b"\0\1\2\3\4\5\6\7", fastpre.CorruptImage, "no SOI"),
         (other_format("PNG"), fastpre.UnsupportedImage, "PNG"),
         (other_format("WEBP"), fastpre.UnsupportedImage, "WebP"),
         (other_format("GIF"), fastpre.UnsupportedImage, "GIF"),
@@ -165,13 +174,39 @@ def with_many_scans(count: int) -> bytes:
     return stream[:last] + stream[last:-2] * count + stream[-2:]
 
 
-def test_many_scans() -> None:
-    """Each scan walks the whole image again: 500 are enough for anyone."""
-    base = fastpre.plan(with_many_scans(1)).header["scans"]
-    assert fastpre.plan(with_many_scans(500 - base + 1)).header["scans"] == 500
-    error = record(with_many_scans(501 - base + 1)).error
+def test_many_scans_of_a_small_image() -> None:
+    """Pillow has no bound for them, and they take no time."""
+    stream = with_many_scans(3000)
+    assert fastpre.plan(stream).header["scans"] > 3000
+    assert assert_parity(stream, "3000 scans")
+
+
+def test_max_work() -> None:
+    """Pixels times scans: each scan walks the whole image again."""
+    stream = streams.encode(streams.picture("L", 800, 640), progressive=True)
+    scans = fastpre.plan(stream).header["scans"]
+    work = scans * (800 * 640 + 4096)
+    assert record(stream, SPEC.replace(max_work=work)).ok
+    error = record(stream, SPEC.replace(max_work=work - 1)).error
     assert type(error) is fastpre.LimitExceeded
-    assert "501 scans" in error.reason
+    assert f"{scans} scans of 800x640 pixels are work of {work}, over max_work={work - 1}" in error.reason
+
+
+def test_max_work_by_default() -> None:
+    """A small file that would take minutes is refused before memory is asked for."""
+    stream = streams.resized_frame(with_many_scans(600), 13_000, 13_000)
+    error = record(stream).error
+    assert type(error) is fastpre.LimitExceeded
+    assert "max_work=4000000000" in error.reason
+    with pytest.raises(fastpre.LimitExceeded, match="max_work"):
+        fastpre.plan(stream)
+
+
+def test_a_large_progressive_image_is_within_max_work() -> None:
+    """The largest that max_pixels allows, with twice the scans of an encoder."""
+    base = fastpre.plan(with_many_scans(1)).header["scans"]
+    stream = streams.resized_frame(with_many_scans(20 - base + 1), 13_300, 13_300)
+    assert fastpre.plan(stream).header["scans"] == 20
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 10), (10, 0), (0, 0)])

@@ -84,6 +84,21 @@ def test_errors_are_the_cpus(batch: list[bytes]) -> None:
     assert caught.value.index == 1
 
 
+@pytest.mark.parametrize("decoder", ["auto", "pixels"])
+def test_what_a_device_does_not_take_is_exact_in_fast_fidelity(
+    decoder: str, monkeypatch: pytest.MonkeyPatch, batch: list[bytes]
+) -> None:
+    """On the CPU fast fidelity would reduce this one while decoding; on a device it is nvJPEG that is fast."""
+    monkeypatch.setenv("FASTPRE_CUDA_DECODER", decoder)
+    items = [streams.encode(streams.picture("RGB", 900, 700), quality=92), *batch]
+    spec = fastpre.Spec(resize=64, crop=56, fidelity="fast")
+    assert fastpre.plan(items[0], spec).decode_scale != (8, 8)
+    result = fastpre.Preprocessor(spec, device="emulated").run(items)
+    assert_equal(result.tensor, fastpre.Preprocessor(spec.replace(fidelity="exact"))(items))
+    if decoder == "pixels":
+        assert {image.target for image in result.images} == {_core.active_target()}
+
+
 def test_empty_batch_and_sizes() -> None:
     assert emulated(resize=8, crop=8)([]).shape == (0, 3, 8, 8)
     image = streams.encode(streams.picture("RGB", 30, 20))

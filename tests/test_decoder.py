@@ -59,7 +59,8 @@ def test_libjpeg_turbo_can_be_forced(tmp_path: Any) -> None:
     path.write_bytes(streams.encode(streams.picture("RGB", 300, 260)))
     script = (
         "import fastpre, sys; r = fastpre.Preprocessor(fastpre.Spec()).run([sys.argv[1]]);"
-        "print(r.images[0].decoder, r.images[0].declined, r.tensor.double().sum().item())"
+        "p = fastpre.plan(sys.argv[1]);"
+        "print(r.images[0].decoder, r.images[0].declined, p.decoder, p.declined, r.tensor.double().sum().item())"
     )
     said = [
         subprocess.run(
@@ -72,8 +73,8 @@ def test_libjpeg_turbo_can_be_forced(tmp_path: Any) -> None:
         ).stdout.split()
         for extra in ({}, {"FASTPRE_DECODER": "libjpeg-turbo"})
     ]
-    assert said[0][0] == "fastpre"
-    assert said[1][:2] == ["libjpeg-turbo", "FASTPRE_DECODER"]
+    assert said[0][:2] == ["fastpre", "fastpre"]
+    assert said[1][:4] == ["libjpeg-turbo", "FASTPRE_DECODER"] * 2
     assert said[0][-1] == said[1][-1]
 
 

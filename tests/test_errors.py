@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 
 import pytest
 
 import fastpre
 
-KINDS = [fastpre.CorruptImage, fastpre.UnsupportedImage, fastpre.LimitExceeded, fastpre.ImageReadError]
+KINDS = [
+    fastpre.CorruptImage,
+    fastpre.UnsupportedImage,
+    fastpre.LimitExceeded,
+    fastpre.ImageReadError,
+    fastpre.DeadlineExceeded,
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -21,6 +28,22 @@ def test_kinds(kind: type[fastpre.ImageError]) -> None:
     assert str(kind("broken", 3)) == "image 3: broken"
     assert str(kind("broken", name="a.jpg")) == "a.jpg: broken"
     assert str(kind("broken")) == "broken"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (os.fsdecode(b"caf\xe9.jpg"), r"caf\xe9.jpg"),
+        ("caf\u00e9.jpg", "caf\u00e9.jpg"),
+        (r"back\slash.jpg", r"back\slash.jpg"),
+        ("\ud800.jpg", r"\ud800.jpg"),
+    ],
+)
+def test_any_path_can_be_printed(path: str, text: str) -> None:
+    error = fastpre.ImageReadError("broken", 3, path)
+    str(error).encode("utf-8")
+    assert str(error) == f"image 3 ({text}): broken"
+    assert error.name == path
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -119,6 +119,76 @@ def test_magic(magic: bytes, sidecar: list[bytes]) -> None:
     assert ours(stream) == pillows(stream)
 
 
+def long_entry(tag: int, kind: int, count: int, offset: int) -> bytes:
+    """A big-endian entry whose values lie elsewhere."""
+    return struct.pack(">HHII", tag, kind, count, offset)
+
+
+def short_entry(value: int) -> bytes:
+    return struct.pack(">HHIHxx", streams.ORIENTATION, SHORT, 1, value)
+
+
+def directory(*entries: bytes, after: bytes = bytes(4)) -> bytes:
+    block = b"MM\0*" + struct.pack(">IH", 8, len(entries)) + b"".join(entries) + after
+    return with_segments(b"Exif\0\0" + block)
+
+
+@pytest.mark.parametrize(
+    ("entries", "after"),
+    [
+        # A tag that cannot be read ends the directory: it has what came before.
+        ([long_entry(MAKE, ASCII, 20, 5000), short_entry(6)], bytes(40)),
+        ([short_entry(6), long_entry(MAKE, ASCII, 20, 5000)], bytes(40)),
+        ([long_entry(MAKE, ASCII, 20, 30), short_entry(6)], bytes(40)),
+        # One that claims more than there is is passed over, and so are all later ones that lie elsewhere.
+        ([long_entry(streams.ORIENTATION, SHORT, 2**31, 30), short_entry(6)], bytes(40)),
+        ([long_entry(MAKE, ASCII, 5000, 30), short_entry(6)], bytes(40)),
+        ([long_entry(MAKE, ASCII, 60, 10), long_entry(MAKE + 1, ASCII, 60, 5000), short_entry(8)], bytes(4)),
+        # The first that can be read counts.
+        ([short_entry(3), short_entry(6)], bytes(4)),
+        ([long_entry(streams.ORIENTATION, SHORT, 3, 40), short_entry(6)], bytes(40)),
+    ],
+    ids=range(8),
+)
+def test_tags_that_lie_elsewhere(entries: list[bytes], after: bytes) -> None:
+    stream = directory(*entries, after=after)
+    assert ours(stream) == pillows(stream)
+
+
+@given(
+    cut=st.integers(0, 400),
+    entries=st.lists(
+        st.builds(
+            long_entry,
+            st.sampled_from((MAKE, MAKE + 1, 0x0132)),
+            st.sampled_from((ASCII, SHORT, 5)),
+            st.integers(0, 70),
+            st.integers(0, 300),
+        )
+        | st.builds(short_entry, st.integers(1, 8)),
+        max_size=6,
+    ),
+)
+def test_blocks_that_are_cut_short(cut: int, entries: list[bytes]) -> None:
+    """What a transfer that broke off, or an editor that did not know the block, leaves."""
+    block = b"MM\0*" + struct.pack(">IH", 8, len(entries)) + b"".join(entries) + bytes(150)
+    stream = with_segments(b"Exif\0\0" + block[:cut])
+    want = pillows(stream)
+    assume(want is not None)
+    assert ours(stream) == want
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_less_than_a_header_and_xmp(length: int) -> None:
+    """Anything at all in the EXIF segment, and Pillow does not ask XMP."""
+    stream = with_segments(b"Exif\0\0" + b"MM\0*\0\0\0\x08"[:length], xmp('tiff:Orientation="6"'))
+    without_density = stream.replace(b"JFIF\0\1\1\0\0\1\0\1", b"JFIX\0\1\1\0\0\1\0\1")
+    want = pillows(without_density)
+    assert want is not None
+    assert ours(without_density) == want
+    assert ours(stream) == want
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_what_pillow_writes(orientation: int) -> None:
     assert ours(streams.encode(Image.new("RGB", (9, 5)), orientation=orientation)) == orientation

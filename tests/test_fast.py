@@ -7,9 +7,10 @@ import math
 import statistics
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import corpus
 import fastpre
@@ -126,6 +127,58 @@ def test_what_our_decoder_declines_is_exact() -> None:
     stream = streams.encode(soft(900, 700), quality=92, progressive=True)
     assert fastpre.plan(stream, fastpre.Spec(fidelity="fast")).decode_scale == (8, 8)
     assert difference(stream, resize=100, crop=90).psnr == math.inf
+
+
+def test_what_exact_declines_is_declined() -> None:
+    """Coefficients so large that the arithmetic saturates: libjpeg-turbo's pixels count, at full size."""
+    stream = bytearray(streams.encode(streams.picture("RGB", 900, 700), quality=100, subsampling=0))
+    for marker, begin, _ in streams.segments(bytes(stream)):
+        if marker == 0xDB:
+            stream[begin + 5 : begin + 5 + 64] = b"\xff" * 64
+    results = [
+        fastpre.Preprocessor(fastpre.Spec(resize=100, crop=90, fidelity=fidelity)).run([bytes(stream)])
+        for fidelity in ("exact", "fast")
+    ]
+    for result in results:
+        assert result.images[0].declined == "coefficients that no photograph has"
+    assert torch.equal(results[0].tensor, results[1].tensor)
+
+
+def drawing(kind: str, seed: int) -> Image.Image:
+    """A page of text, or a chart: hard edges, which a photograph does not have."""
+    rng = np.random.default_rng(seed)
+    width, height = (1700, 2200) if kind == "text" else (1600, 1200)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    if kind == "text":
+        top = 10
+        while top < height - 40:
+            size = int(rng.integers(8, 40))
+            words = "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz     ABCDEF0123456789"), 200))
+            draw.text((10, top), words, fill="black", font=ImageFont.load_default(size))
+            top += int(size * 1.3)
+        return image
+    for _ in range(60):
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        right, bottom = x + int(rng.integers(5, width // 3)), y + int(rng.integers(5, height // 3))
+        colours = [tuple(int(v) for v in rng.integers(0, 256, 3)) for _ in range(2)]
+        draw.rectangle([x, y, right, bottom], fill=colours[0])
+        draw.line([x, y, bottom, right], fill=colours[1], width=int(rng.integers(1, 6)))
+    return image
+
+
+@pytest.mark.parametrize("kind", ["text", "chart"])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_bound_on_graphics(kind: str, subsampling: int, summary: list[str]) -> None:
+    found = [
+        difference(
+            streams.encode(drawing(kind, seed), quality=92, subsampling=subsampling), resize=resize, crop=224
+        ).psnr
+        for seed in range(2)
+        for resize in (256, 512)
+    ]
+    summary.append(f"fast against exact, {kind}, subsampling {subsampling}: PSNR worst {min(found):.1f} dB")
+    assert min(found) >= (33 if kind == "text" else 38)
 
 
 def test_bad_images_are_refused_alike() -> None:

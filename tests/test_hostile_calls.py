@@ -63,8 +63,24 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("crop", [14000, 100_000, 2**30])
 def test_an_output_over_the_limit_is_refused_before_memory_is_asked_for(crop: int) -> None:
-    with pytest.raises(ValueError, match="max_pixels"):
+    with pytest.raises(ValueError, match="max_output_pixels"):
         fastpre.Spec(crop=crop)
+    assert fastpre.Spec(crop=crop, max_output_pixels=crop * crop).crop == crop
+
+
+def test_an_image_that_is_made_larger_has_a_limit() -> None:
+    """65500 pixels that would become 0.8 GB of floats."""
+    strip = streams.resized_frame(streams.encode(streams.picture("L", 8, 8)), 65_500, 1)
+    with pytest.raises(fastpre.LimitExceeded, match=r"2096000x32 .* max_output_pixels=33554432"):
+        fastpre.decode_resize_normalize([strip], resize=32, crop=None)
+    assert fastpre.plan(strip, fastpre.Spec(resize=32, crop=32)).output == (32, 32)
+    spec = fastpre.Spec(resize=32, crop=None, max_output_pixels=2_096_000 * 32)
+    assert fastpre.plan(strip, spec).output == (32, 2_096_000)
+
+
+def test_an_output_as_large_as_its_image_has_none() -> None:
+    spec = fastpre.Spec(resize=None, crop=None, max_output_pixels=100)
+    assert fastpre.Preprocessor(spec)([PHOTO]).shape == (1, 3, 48, 64)
 
 
 def test_max_pixels_is_about_the_input() -> None:
@@ -73,16 +89,25 @@ def test_max_pixels_is_about_the_input() -> None:
         fastpre.decode_resize_normalize([PHOTO], max_pixels=64 * 48 - 1)
 
 
+def test_fill_is_a_number_where_pixels_are() -> None:
+    pre = fastpre.Preprocessor(fastpre.Spec(crop=8, dtype="uint8"))
+    with pytest.raises(ValueError, match="fill"):
+        pre([b""], on_error="fill", fill=float("nan"))
+    for fill, level in ((-3.0, 0), (1e9, 255), (float("inf"), 255), (float("-inf"), 0), (7.9, 7)):
+        assert pre([b""], on_error="fill", fill=fill).eq(level).all()
+    assert fastpre.decode_resize_normalize([b""], on_error="fill", fill=float("nan")).isnan().all()
+
+
 def test_a_size_that_overflows_is_out_of_memory() -> None:
     with pytest.raises(MemoryError):
         fastpre._core.HostTensor(shape=[2**31, 2**31, 2**31], strides=[1, 1, 1], dtype="float32")
-    spec = fastpre.Spec(crop=2**30, dtype="uint8", max_pixels=2**61)
+    spec = fastpre.Spec(crop=2**30, dtype="uint8", max_output_pixels=2**61)
     with pytest.raises(MemoryError):
         fastpre.Preprocessor(spec).dlpack([PHOTO] * 16, on_error="fill")
 
 
 def test_a_side_beyond_any_row_is_refused() -> None:
-    spec = fastpre.Spec(resize=(1, 2**30), crop=8, max_pixels=2**61)
+    spec = fastpre.Spec(resize=(1, 2**30), crop=8)
     with pytest.raises(fastpre.LimitExceeded, match="side"):
         fastpre.Preprocessor(spec)([PHOTO])
 

@@ -91,10 +91,34 @@ def test_inputs_are_not_changed(photo: bytes) -> None:
     source.extend(b"the buffer is not locked after the call")
 
 
+def test_none_is_a_missing_image(photo: bytes) -> None:
+    """As a column of a data set has it: that image's trouble, and not the batch's."""
+    r = PRE.run([photo, None], on_error="skip")
+    assert r.indices == [0]
+    assert isinstance(r.images[1].error, fastpre.ImageReadError)
+    assert "None" in str(r.images[1].error)
+
+
+@pytest.mark.parametrize(
+    ("item", "hint"),
+    [
+        ("https://example.com/cat.jpg", "this is a URL"),
+        ("s3://bucket/cat.jpg", "this is a URL"),
+        ("data:image/jpeg;base64,/9j/4AAQ", "data URL"),
+        ("/9j/4AAQSkZJRgABAQAAAQABAAD", "base64"),
+        ("/9j/" + "A" * 20_000, "base64"),
+    ],
+    ids=range(5),
+)
+def test_a_string_that_is_no_path_says_what_it_is(item: str, hint: str) -> None:
+    error = PRE.run([item], on_error="fill").images[0].error
+    assert isinstance(error, fastpre.ImageReadError)
+    assert hint in error.reason
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        (None, "NoneType"),
         (7, "int"),
         (2.5, "float"),
         ([1, 2], "list"),

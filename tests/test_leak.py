@@ -89,7 +89,7 @@ def test_exceptions_and_records_leak_nothing(photo: bytes) -> None:
             with pytest.raises(fastpre.CorruptImage):
                 pre([photo[:900]])
             with pytest.raises(TypeError):
-                pre([photo, None])
+                pre([photo, 7])
             with pytest.raises(fastpre.UnsupportedImage):
                 fastpre.plan(b"\x89PNG")
 

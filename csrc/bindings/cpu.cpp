@@ -1,20 +1,20 @@
 // The batch call: buffers and pointers in, records out, the GIL released in between.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
-#include <sys/stat.h>
 
-#include <algorithm>
 #include <array>
-#include <numeric>
 #include <optional>
 
 #include "bindings/batch.h"
+#include "bindings/call.h"
 #include "bindings/errors.h"
 #include "bindings/register.h"
 #include "bindings/sources.h"
 #include "bindings/spec.h"
+#include "core/available_threads.h"
+#include "core/file.h"
+#include "cpu/batch.h"
 #include "cpu/kernels.h"
-#include "cpu/pipeline.h"
 #include "cpu/pool.h"
 #include "plan/plan.h"
 
@@ -23,60 +23,23 @@ namespace py = pybind11;
 namespace fastpre::bindings {
 namespace {
 
-// A file's pixels are unknown until it is read; photographs have about half a byte a pixel.
-double CostOf(const Source& source, const Spec& spec) {
-  if (source.is_path) {
-    struct stat status;
-    if (::stat(source.path.c_str(), &status) != 0) return 0.0;
-    return DecodeCost(static_cast<size_t>(status.st_size), 2 * static_cast<int64_t>(status.st_size));
-  }
-  try {
-    const Header h = ParseHeader(source.bytes, spec.limits, false, false);
-    return DecodeCost(h.bytes, h.pixels());
-  } catch (const Error&) {
-    return 0.0;
-  }
-}
-
-// Costliest first, so that one 20 MP photograph does not start last and end a batch late.
-std::vector<size_t> Schedule(const std::vector<Source>& sources, const Spec& spec, int threads) {
-  std::vector<size_t> order(sources.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  if (threads < 2 || sources.size() < 2) return order;
-  std::vector<double> cost(sources.size());
-  for (size_t i = 0; i < sources.size(); ++i) cost[i] = CostOf(sources[i], spec);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost[a] > cost[b]; });
-  return order;
-}
-
-std::vector<Record> Run(const CompiledSpec& spec, const py::sequence& images, uintptr_t data, std::pair<int, int> size,
-                        std::array<ptrdiff_t, 4> strides, int threads, std::optional<float> fill) {
+std::vector<Record> RunBatch(const CompiledSpec& spec, const py::sequence& images, uintptr_t data,
+                             std::pair<int, int> size, std::array<ptrdiff_t, 4> strides, int threads, float fill,
+                             std::optional<double> deadline_s, const Cancellation* cancellation) {
   ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's
   const Sources sources(images);
-  const std::vector<Source>& list = sources.list();
-  std::vector<Record> records(list.size());
-  const BatchSlots slots{data, spec.spec, size, strides};
-  {
-    // Safe: the buffers are held by `sources`, the output by the caller's frame, and nothing below
-    // touches a Python object.
-    py::gil_scoped_release nogil;
-    const std::vector<size_t> order = Schedule(list, spec.spec, threads);
-    ParallelFor(list.size(), threads, [&](size_t turn, Worker& worker) {
-      const size_t i = order[turn];
-      const OutputView out = slots(i);
-      Record* record = &records[i];
-      // Threads that have no image of their own help with the large ones.
-      PoolCrew crew(threads / static_cast<int>(list.size()) - 1, threads);
-      if (list[i].is_path) {
-        worker.RunFile(list[i].path, spec.spec, spec.affine, out, record, &crew);
-      } else {
-        worker.Run(list[i].bytes, spec.spec, spec.affine, out, record, &crew);
-      }
-      // A slot never keeps half an image, whatever the caller does with the record.
-      if (!record->ok) FillSlot(out, fill.value_or(0.0f));
-    });
-  }
-  return records;
+  Call call(deadline_s, cancellation);
+  Batch batch;
+  batch.sources = &sources.list();
+  batch.spec = &spec.spec;
+  batch.affine = &spec.affine;
+  batch.slot = BatchSlots{data, spec.spec, size, strides};
+  batch.fill = fill;
+  batch.threads = threads;
+  batch.context = call.context();
+  // Safe: the buffers are held by `sources`, the output by the caller's frame, and nothing in there touches a Python
+  // object; signals are polled with the GIL.
+  return WithoutGil(&call, [&] { return Run(batch); });
 }
 
 // One image that is already decoded: a (height, width, channels) uint8 buffer, any strides.
@@ -123,22 +86,24 @@ std::pair<int, int> SizeFor(const CompiledSpec& spec, int height, int width) {
 // Output (height, width) of each image, or a failed record's error; needs headers only.
 std::vector<std::optional<std::pair<int, int>>> Sizes(const CompiledSpec& spec, const py::sequence& images) {
   const Sources sources(images);
-  std::vector<std::optional<std::pair<int, int>>> sizes;
-  {
-    // Safe: `sources` holds the buffers, and nothing here touches a Python object.
-    py::gil_scoped_release nogil;
+  Call call(std::nullopt, nullptr);
+  // Safe: `sources` holds the buffers, and nothing in there touches a Python object.
+  return WithoutGil(&call, [&] {
+    const CallContext::Scope scope(call.context());
+    std::vector<std::optional<std::pair<int, int>>> sizes;
     Buffer file;
     for (const Source& source : sources.list()) {
+      CheckCancelled();
       try {
-        const Bytes b = source.is_path ? ReadFile(source.path, spec.spec.limits.max_bytes, &file) : source.bytes;
+        const Bytes b = ReadSource(source, spec.spec.limits.max_bytes, &file);
         const Geometry g = ComputeGeometry(ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation), spec.spec);
         sizes.emplace_back(std::pair(g.out_height, g.out_width));
       } catch (const Error&) {
         sizes.emplace_back();  // the run proper reports it, with its reason
       }
     }
-  }
-  return sizes;
+    return sizes;
+  });
 }
 
 }  // namespace
@@ -165,8 +130,8 @@ void register_cpu(py::module_& m) {
         for (int s = 0; s < kStageCount; ++s) d[kStageNames[s]] = r.stages_us[s];
         return d;
       });
-  m.def("run", &Run, py::arg("spec"), py::arg("images"), py::arg("data"), py::arg("size"), py::arg("strides"),
-        py::arg("threads"), py::arg("fill"));
+  m.def("run", &RunBatch, py::arg("spec"), py::arg("images"), py::arg("data"), py::arg("size"), py::arg("strides"),
+        py::arg("threads"), py::arg("fill"), py::arg("deadline_s") = py::none(), py::arg("cancellation") = py::none());
   m.def("run_pixels", &RunPixels, py::arg("spec"), py::arg("pixels"), py::arg("data"), py::arg("size"),
         py::arg("strides"));
   m.def("size_for", &SizeFor, py::arg("spec"), py::arg("height"), py::arg("width"));

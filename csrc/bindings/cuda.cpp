@@ -3,8 +3,10 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <optional>
 
 #include "bindings/batch.h"
+#include "bindings/call.h"
 #include "bindings/register.h"
 #include "bindings/sources.h"
 #include "bindings/spec.h"
@@ -20,27 +22,30 @@ namespace {
 
 std::vector<Record> CudaRun(const CompiledSpec& spec, const py::sequence& images, uintptr_t data,
                             std::pair<int, int> size, std::array<ptrdiff_t, 4> strides, int threads, float fill,
-                            int device, uintptr_t stream, const std::string& decoder) {
+                            int device, uintptr_t stream, const std::string& decoder, std::optional<double> deadline_s,
+                            const Cancellation* cancellation) {
   ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's
   const Sources sources(images);
-  const BatchSlots slots{data, spec.spec, size, strides};
-  // Safe: the buffers are held by `sources`, the output by the caller's frame, and nothing below touches a
-  // Python object.
-  py::gil_scoped_release nogil;
-  cuda::Device& d = cuda::Device::Get(device);
+  Call call(deadline_s, cancellation);
   cuda::Batch batch;
   batch.sources = &sources.list();
   batch.spec = &spec.spec;
   batch.affine = &spec.affine;
-  batch.slot = slots;
+  batch.slot = BatchSlots{data, spec.spec, size, strides};
   batch.fill = fill;
   batch.threads = threads;
+  batch.context = call.context();
   batch.stream = reinterpret_cast<cuda::Stream>(stream);
   batch.decoder = decoder;
-  std::vector<Record> records = cuda::Run(d, batch);
-  // The emulator's streams stand still until somebody waits.
-  if (device == cuda::Device::kEmulated) d.runtime().SynchronizeStream(batch.stream);
-  return records;
+  // Safe: the buffers are held by `sources`, the output by the caller's frame, and nothing in there touches a
+  // Python object; signals are polled with the GIL.
+  return WithoutGil(&call, [&] {
+    cuda::Device& d = cuda::Device::Get(device);
+    std::vector<Record> records = cuda::Run(d, batch);
+    // The emulator's streams stand still until somebody waits.
+    if (device == cuda::Device::kEmulated) d.runtime().SynchronizeStream(batch.stream);
+    return records;
+  });
 }
 
 py::dict InfoOf(const cuda::DeviceInfo& info) {
@@ -130,7 +135,8 @@ py::dict RatesReport(int device) {
 
 void register_cuda(py::module_& m) {
   m.def("cuda_run", &CudaRun, py::arg("spec"), py::arg("images"), py::arg("data"), py::arg("size"), py::arg("strides"),
-        py::arg("threads"), py::arg("fill"), py::arg("device"), py::arg("stream"), py::arg("decoder"));
+        py::arg("threads"), py::arg("fill"), py::arg("device"), py::arg("stream"), py::arg("decoder"),
+        py::arg("deadline_s") = py::none(), py::arg("cancellation") = py::none());
   m.def("cuda_info", &CudaInfo);
   m.def("nvjpeg_info", &NvjpegInfo);
   m.def("set_nvjpeg_candidates", &cuda::SetNvjpegCandidates, py::arg("paths"));

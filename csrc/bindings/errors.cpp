@@ -4,6 +4,7 @@
 
 #include "bindings/errors.h"
 #include "bindings/register.h"
+#include "core/call_context.h"
 #include "cuda/runtime.h"
 
 namespace py = pybind11;
@@ -16,6 +17,7 @@ const char* ErrorName(ErrorKind kind) {
     case ErrorKind::kUnsupported: return "UnsupportedImage";
     case ErrorKind::kLimit: return "LimitExceeded";
     case ErrorKind::kIo: return "ImageReadError";
+    case ErrorKind::kDeadline: return "DeadlineExceeded";
     case ErrorKind::kInternal: return "InternalError";
   }
   return "InternalError";
@@ -28,6 +30,8 @@ void register_errors(py::module_&) {
     } catch (const Error& e) {
       py::object type = py::module_::import("fastpre.errors").attr(ErrorName(e.kind()));
       py::set_error(type, e.what());
+    } catch (const Cancelled& e) {
+      py::set_error(py::module_::import("fastpre.errors").attr("CancelledError"), e.what());
     } catch (const cuda::CudaError& e) {
       py::set_error(py::module_::import("fastpre.errors").attr("CudaError"), e.what());
     }

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   fb::register_spec(m);
   fb::register_plan(m);
   fb::register_dlpack(m);
+  fb::register_call(m);
   fb::register_cpu(m);
   fb::register_cuda(m);
   fb::register_probe(m);

@@ -2,11 +2,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/call.h"
 #include "bindings/register.h"
 #include "bindings/sources.h"
 #include "bindings/spec.h"
-#include "core/error.h"
-#include "cpu/pipeline.h"
+#include "core/file.h"
 #include "jpeg/decoder.h"
 #include "plan/plan.h"
 #include "plan/planar.h"
@@ -16,19 +16,18 @@ namespace py = pybind11;
 namespace fastpre::bindings {
 namespace {
 
-// Calls use(bytes) with the stream of a one-element sequence, read first if it is a path.
+// Calls use(bytes) with the stream of one image, read first if it is a path.
 template <class Use>
 auto WithBytes(const py::object& item, int64_t max_bytes, Use use) {
   py::list one;
   one.append(item);
-  Sources sources(one);
-  const Source& source = sources.list()[0];
+  const Sources sources(one);
+  Call call(std::nullopt, nullptr);
   Buffer file;
-  Bytes bytes = source.bytes;
-  if (source.is_path) {
-    py::gil_scoped_release nogil;
-    bytes = ReadFile(source.path, max_bytes, &file);
-  }
+  const Bytes bytes = WithoutGil(&call, [&] {
+    const CallContext::Scope scope(call.context());
+    return ReadSource(sources.list()[0], max_bytes, &file);
+  });
   return use(bytes);
 }
 
@@ -93,15 +92,6 @@ py::dict PlanDict(const Header& header, const Plan& p, const std::string& declin
 }  // namespace
 
 void register_plan(py::module_& m) {
-  m.def(
-      "header",
-      [](const py::object& image, int64_t max_pixels, int64_t max_bytes) {
-        Limits limits;
-        limits.max_pixels = max_pixels;
-        limits.max_bytes = max_bytes;
-        return WithBytes(image, max_bytes, [&](Bytes b) { return HeaderDict(ParseHeader(b, limits, true)); });
-      },
-      py::arg("image"), py::arg("max_pixels"), py::arg("max_bytes"));
   m.def(
       "plan",
       [](const py::object& image, const CompiledSpec& spec, bool taps) {

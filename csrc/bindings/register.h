@@ -9,6 +9,7 @@ void register_errors(pybind11::module_& m);
 void register_spec(pybind11::module_& m);
 void register_plan(pybind11::module_& m);
 void register_dlpack(pybind11::module_& m);
+void register_call(pybind11::module_& m);
 void register_cpu(pybind11::module_& m);
 void register_cuda(pybind11::module_& m);
 void register_probe(pybind11::module_& m);

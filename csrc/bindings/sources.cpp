@@ -39,7 +39,9 @@ Sources::Sources(const py::sequence& items) {
     const py::object item = items[i];
     Source source;
     source.is_path = py::isinstance<py::str>(item);
-    if (source.is_path) {
+    if (item.is_none()) {
+      source.missing = "there is no image (None)";
+    } else if (source.is_path) {
       source.path = PathOf(item, i);
     } else {
       source.bytes = BytesOf(item, i, &views_);

@@ -4,6 +4,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -31,13 +32,15 @@ class Views {
   }
 
  private:
-  std::vector<Py_buffer> views_;
+  // A Py_buffer may point into itself (shape), so it must stay where it was filled in.
+  std::deque<Py_buffer> views_;
 };
 
 // Made and destroyed with the GIL held; the list may be read without it.
 class Sources {
  public:
-  // Throws TypeError for an item of another kind, ValueError for a path that no file can have.
+  // None is an image that is missing. Throws TypeError for an item of another kind, ValueError for a path that no file
+  // can have.
   explicit Sources(const pybind11::sequence& items);
 
   const std::vector<Source>& list() const { return list_; }

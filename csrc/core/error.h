@@ -1,4 +1,4 @@
-// The four ways a call can fail, so that nobody has to parse a message.
+// The ways an image can fail, as kinds, so that no caller has to parse a message.
 #pragma once
 
 #include <stdexcept>
@@ -11,6 +11,7 @@ enum class ErrorKind {
   kUnsupported,  // the image's fault: a legal stream that Pillow refuses too, or that this build cannot decode
   kLimit,        // the image's fault: its header asks for more than the caller allows
   kIo,           // the path could not be read
+  kDeadline,     // the call's deadline came before the image's turn
   kInternal,     // ours
 };
 

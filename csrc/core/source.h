@@ -8,9 +8,13 @@
 namespace fastpre {
 
 struct Source {
+  Source() = default;
+  Source(Bytes compressed) : bytes(compressed) {}
+
   Bytes bytes;       // empty for a path
   std::string path;  // empty for a buffer
   bool is_path = false;
+  std::string missing;  // why there is neither; that image fails with it
 };
 
 }  // namespace fastpre

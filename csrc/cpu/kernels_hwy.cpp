@@ -125,7 +125,12 @@ const KernelTable& ActiveKernels() {
   if (!table) {
     const char* forced = std::getenv("FASTPRE_TARGET");
     table = Find(forced ? forced : "");
-    if (!table) throw std::invalid_argument(std::string("FASTPRE_TARGET=") + forced + " is not available on this CPU");
+    if (!table) {
+      std::string names;
+      for (const KernelTable* t : AvailableKernels()) names += std::string(names.empty() ? "" : ", ") + t->name;
+      throw std::invalid_argument(std::string("FASTPRE_TARGET=") + forced +
+                                  " is not available on this CPU, which has " + names);
+    }
     active.store(table, std::memory_order_release);
   }
   return *table;

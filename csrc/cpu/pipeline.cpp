@@ -1,16 +1,12 @@
 #include "cpu/pipeline.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <vector>
 
+#include "core/call_context.h"
+#include "core/file.h"
 #include "core/round.h"
 #include "cpu/store.h"
 #include "jpeg/frame.h"
@@ -71,100 +67,34 @@ class Descent {
 
 }  // namespace
 
-bool BaselineAllowed() {
-  static const bool allowed = [] {
-    const char* name = std::getenv("FASTPRE_DECODER");
-    return !name || std::strcmp(name, "libjpeg-turbo") != 0;
-  }();
-  return allowed;
-}
-
-Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
-  struct Closer {
-    void operator()(std::FILE* f) const { std::fclose(f); }
-  };
-  auto fail = [](const char* what, int code) {
-    throw Error(ErrorKind::kIo, std::string(what) + ": " + std::strerror(code));
-  };
-  std::unique_ptr<std::FILE, Closer> file(std::fopen(path.c_str(), "rb"));
-  if (!file) fail("cannot open", errno);
-  struct stat status;
-  if (::fstat(fileno(file.get()), &status) != 0) fail("cannot stat", errno);
-  if (S_ISDIR(status.st_mode)) fail("cannot read", EISDIR);
-  // What stat says is a hint: pipes and /proc have no size, and a file can grow.
-  if (status.st_size > max_bytes) {
-    ThrowLimit(std::to_string(status.st_size) + " bytes is over max_bytes=" + std::to_string(max_bytes));
-  }
-  size_t capacity = std::max<size_t>(static_cast<size_t>(status.st_size) + 1, 4096), size = 0;
-  uint8_t* data = buffer->Reserve(capacity);
-  while (const size_t got = std::fread(data + size, 1, capacity - size, file.get())) {
-    size += got;
-    if (size < capacity) continue;
-    if (static_cast<int64_t>(size) > max_bytes) ThrowLimit("more bytes than max_bytes=" + std::to_string(max_bytes));
-    const std::vector<uint8_t> so_far(data, data + size);
-    capacity *= 2;
-    data = buffer->Reserve(capacity);
-    std::memcpy(data, so_far.data(), size);
-  }
-  if (std::ferror(file.get())) fail("cannot read", errno);
-  return {data, size};
-}
-
-void FillSlot(const OutputView& out, float value) {
-  auto fill = [&](auto* data, auto v) {
-    for (int c = 0; c < out.channels; ++c) {
-      for (int y = 0; y < out.height; ++y) {
-        auto* p = data + c * out.stride_c + y * out.stride_y;
-        for (int x = 0; x < out.width; ++x) p[x * out.stride_x] = v;
-      }
-    }
-  };
-  const uint32_t bits = ElementBits(out.dtype, value);
-  switch (ElementSize(out.dtype)) {
-    case 1: return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(bits));
-    case 2: return fill(static_cast<uint16_t*>(out.data), static_cast<uint16_t>(bits));
-    default: return fill(static_cast<float*>(out.data), value);
-  }
-}
-
 Worker::Worker() : turbo_(MakeTurboSource()) {}
 
 // Failures go into the record, and big scratch memory goes back.
 template <class Body>
 void Worker::Guarded(Record* record, Body body) {
-  try {
-    body();
-    record->ok = true;
-  } catch (const Error& e) {
-    record->error_kind = e.kind();
-    record->reason = e.what();
-  } catch (const std::bad_alloc&) {
-    record->error_kind = ErrorKind::kLimit;
-    record->reason = "out of memory";
-  } catch (const std::exception& e) {
-    record->error_kind = ErrorKind::kInternal;
-    record->reason = e.what();
-  }
+  record->ok = Recorded(record, body);
   Trim();
   crew_ = nullptr;
 }
 
-void Worker::Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
+void Worker::Run(const Source& source, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
                  Crew* crew) {
   crew_ = crew;
   Guarded(record, [&] {
     StageClock clock(record);
+    const Bytes bytes = ReadSource(source, spec.limits.max_bytes, &file_);
+    if (source.is_path) clock.Charge(kStageRead);
     const Header header = ParseHeader(bytes, spec.limits, spec.exif_orientation);
     clock.Charge(kStageHeader);
     if (TryBaseline(bytes, header, spec, affine, out, record)) return;
     Process(*turbo_, bytes, header, spec, affine, out, record);
   });
+  file_.ShrinkAbove(kKeepBytes);
 }
 
 bool Worker::TryBaseline(Bytes bytes, const Header& header, const Spec& spec, const Affine& affine,
                          const OutputView& out, Record* record) {
-  const char* reason = BaselineAllowed() ? OutOfScope(header) : "FASTPRE_DECODER";
-  if (reason) {
+  if (const char* reason = OutOfScope(header)) {
     record->declined = reason;
     return false;
   }
@@ -200,20 +130,6 @@ void Worker::RunPixels(const PixelView& view, const Spec& spec, const Affine& af
     PixelSource source(view);
     Process(source, {}, header, spec, affine, out, record);
   });
-}
-
-void Worker::RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out,
-                     Record* record, Crew* crew) {
-  Bytes bytes;
-  Guarded(record, [&] {
-    StageClock clock(record);
-    bytes = ReadFile(path, spec.limits.max_bytes, &file_);
-    clock.Charge(kStageRead);
-  });
-  if (!record->ok) return file_.ShrinkAbove(kKeepBytes);
-  record->ok = false;
-  Run(bytes, spec, affine, out, record, crew);
-  file_.ShrinkAbove(kKeepBytes);
 }
 
 void Worker::Trim() {
@@ -271,6 +187,7 @@ void Worker::Copy(RowSource& source, const Plan& plan, const Spec& spec, const K
   uint8_t* rows = rows_.Reserve(block * row_stride + kMisalignment) + kMisalignment;
   for (int y = plan.source.y0; y < plan.source.y1; y += block) {
     const int count = std::min(block, plan.source.y1 - y);
+    CheckCancelled();
     source.Read(count, rows, row_stride);
     clock.Charge(kStageDecode);
     for (int k = 0; k < count; ++k) {
@@ -311,6 +228,7 @@ void Worker::Stream(RowSource& source, const Plan& plan, const Spec& spec, const
   // Finished rows wait here so that the clock is read once for several of them.
   int pending[kMaxBlockRows], pending_count = 0;
   auto flush = [&] {
+    CheckCancelled();
     clock.Charge(kStageResample);
     for (int i = 0; i < pending_count; ++i) store.Row(lines + i * line_stride, pending[i]);
     pending_count = 0;

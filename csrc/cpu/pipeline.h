@@ -8,11 +8,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include "core/buffer.h"
 #include "core/crew.h"
 #include "core/image.h"
+#include "core/source.h"
 #include "cpu/kernels.h"
 #include "cpu/pixels.h"
 #include "cpu/planar.h"
@@ -28,16 +28,13 @@ namespace fastpre {
 class Worker {
  public:
   Worker();
-  // Writes every element of `out` on success; on failure `out` may be partly written.
-  // `bytes` is the whole stream. Never throws: failures go into the record.
+  // Writes every element of `out` on success; on failure `out` may be partly written. Never throws: failures, and
+  // the call's cancellation, go into the record.
   // A `crew`'s threads, if there is one, help with a large image.
-  void Run(Bytes bytes, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
+  void Run(const Source& source, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
            Crew* crew = nullptr);
-  // The same for pixels that somebody else decoded: 8-bit, `view` in RGB (or one channel for "L").
+  // The same for pixels that are decoded already: 8-bit, `view` in RGB (or one channel for "L").
   void RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out, Record* record);
-  // The same for a file, read into the worker's own memory.
-  void RunFile(const std::string& path, const Spec& spec, const Affine& affine, const OutputView& out, Record* record,
-               Crew* crew = nullptr);
 
  private:
   template <class Body>
@@ -68,14 +65,5 @@ class Worker {
   Buffer file_, rows_, ring_, narrow_, row_out_;
   PackedTaps columns_, lines_;
 };
-
-// False where FASTPRE_DECODER=libjpeg-turbo: everything goes there. For comparisons, and for whoever distrusts us.
-bool BaselineAllowed();
-
-// Reads a whole file. Throws Error(kIo, ...); LimitExceeded past `max_bytes`.
-Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer);
-
-// Fills a slot with one value, in the slot's dtype.
-void FillSlot(const OutputView& out, float value);
 
 }  // namespace fastpre

@@ -1,80 +1,27 @@
 #include "cpu/pool.h"
 
 #include <pthread.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <condition_variable>
-#include <cstdio>
 #include <deque>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
+#include "core/available_threads.h"
+#include "core/call_context.h"
+
 namespace fastpre {
 namespace {
 
-int AffinityThreads() {
-#ifdef __linux__
-  // A mask of 1024 CPUs is enough for cpu_set_t; larger machines need a larger, allocated one.
-  for (int cpus = 1024; cpus <= 1 << 16; cpus *= 4) {
-    cpu_set_t* set = CPU_ALLOC(cpus);
-    if (!set) break;
-    const size_t size = CPU_ALLOC_SIZE(cpus);
-    const bool ok = sched_getaffinity(0, size, set) == 0;
-    const int count = ok ? CPU_COUNT_S(size, set) : 0;
-    CPU_FREE(set);
-    if (ok && count > 0) return count;
-  }
-#endif
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-// CPUs' worth of time a cgroup grants; infinity where there is no quota. Version 2 has one file
-// ("max 100000" or "150000 100000", in microseconds), version 1 has two.
-double QuotaThreads() {
-  double best = INFINITY;
-  std::ifstream groups("/proc/self/cgroup");
-  auto consider = [&](double quota, double period) {
-    if (quota > 0 && period > 0) best = std::min(best, quota / period);
-  };
-  for (std::string line; std::getline(groups, line);) {
-    const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    std::string path = line.substr(second + 1);
-    const bool v2 = controllers.empty();
-    if (!v2 && controllers.find("cpu") == std::string::npos) continue;
-    // A parent's quota binds too, and inside a container the path may be relative to its root.
-    while (true) {
-      const std::string base = (v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu") + (path == "/" ? "" : path);
-      if (v2) {
-        std::ifstream f(base + "/cpu.max");
-        std::string quota;
-        double period = 0;
-        if (f >> quota >> period && quota != "max") consider(std::atof(quota.c_str()), period);
-      } else {
-        std::ifstream q(base + "/cpu.cfs_quota_us"), p(base + "/cpu.cfs_period_us");
-        double quota = 0, period = 0;
-        if (q >> quota && p >> period) consider(quota, period);
-      }
-      if (path.empty() || path == "/") break;
-      path = path.substr(0, path.rfind('/'));
-    }
-  }
-  return best;
-}
+// A thread that had nothing to do for so long ends, if there are more threads than CPUs.
+constexpr std::chrono::seconds kIdle{5};
 
 struct Job {
   size_t count = 0;
@@ -114,20 +61,30 @@ class Pool {
 
   // Up to `helpers` threads may take the job's indices from now on; the pool grows to `threads`.
   void Offer(Job* job, int helpers, int threads) {
+    int wanted;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      job->helpers_wanted = std::min(helpers, Grow(threads));
+      wanted = job->helpers_wanted = std::min(helpers, Grow(threads));
       jobs_.push_back(job);
     }
-    wake_.notify_all();
+    // As many as there is work for; a thread that is busy looks for the next job by itself.
+    for (int i = 0; i < wanted; ++i) wake_.notify_one();
   }
 
-  // Nobody takes an index any more; waits for those who have one.
+  // No thread takes an index any more; waits for those that have one. Meanwhile the caller's context is polled: a
+  // Ctrl-C that comes now has to reach the threads that are waited for.
   void Withdraw(Job* job) {
+    CallContext* const context = CallContext::Current();
     std::unique_lock<std::mutex> lock(mutex_);
     job->helpers_wanted = 0;
     std::erase(jobs_, job);
-    done_.wait(lock, [&] { return job->helpers_inside == 0; });
+    const auto finished = [&] { return job->helpers_inside == 0; };
+    if (!context) return done_.wait(lock, finished);
+    while (!done_.wait_for(lock, CallContext::kPollInterval, finished)) {
+      lock.unlock();
+      context->Poll();
+      lock.lock();
+    }
   }
 
   int size() const { return started_.load(); }
@@ -135,6 +92,7 @@ class Pool {
  private:
   // Starts threads until there are `wanted`, or as many as the system allows. Called with the mutex held.
   int Grow(int wanted) {
+    if (started_ < wanted) keep_ = AvailableThreads();
     try {
       for (; started_ < wanted; ++started_) std::thread([this] { Loop(); }).detach();
     } catch (const std::system_error&) {
@@ -148,7 +106,14 @@ class Pool {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
       Job* job = nullptr;
-      wake_.wait(lock, [&] { return (job = Next()) != nullptr; });
+      const auto found = [&] { return (job = Next()) != nullptr; };
+      if (started_ <= keep_) {
+        wake_.wait(lock, found);
+      } else if (!wake_.wait_for(lock, kIdle, found) && started_ > keep_) {
+        --started_;
+        return;
+      }
+      if (!job) continue;
       --job->helpers_wanted;
       ++job->helpers_inside;
       lock.unlock();
@@ -185,27 +150,12 @@ class Pool {
   std::deque<Job*> jobs_;
   std::vector<std::unique_ptr<Worker>> spare_;
   std::atomic<int> started_{0};
+  int keep_ = 0;  // threads that stay without work; guarded by the mutex
 };
 
 std::atomic<Pool*> Pool::instance{nullptr};
 
 }  // namespace
-
-int AvailableThreads() {
-  // Atomics, not a mutex: another thread may hold a mutex at the moment of a fork().
-  static std::atomic<int64_t> read_at_ns{0};
-  static std::atomic<int> cached{0};
-  const int64_t now_ns = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  const int known = cached.load();
-  if (known > 0 && now_ns - read_at_ns.load() < 1'000'000'000) return known;
-  const double quota = QuotaThreads();
-  const int affinity = AffinityThreads();
-  const int threads =
-      std::isinf(quota) ? affinity : std::max(1, std::min(affinity, static_cast<int>(std::ceil(quota))));
-  cached.store(threads);
-  read_at_ns.store(now_ns);
-  return threads;
-}
 
 void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body) {
   if (count == 0) return;

@@ -10,18 +10,14 @@
 
 namespace fastpre {
 
-// CPUs that this process may use: the affinity mask, cut to the cgroup's CPU quota (rounded up),
-// at least 1. Both can change while a process lives, so they are read again after a second (reading
-// takes about 50 us, half of a thumbnail's time).
-int AvailableThreads();
-
 // Calls body(index, worker) once for every index in [0, count), on at most `threads` threads, the
 // caller among them. Indices are taken in ascending order, one at a time, so callers put the
 // costliest work first. Returns when all are done. `body` must not throw.
 //
 // Calls from several threads share the helpers: a call whose helpers are busy elsewhere runs on its
 // own thread and never waits. There are never more than the callers' threads and the helpers, of
-// which there are as many as the largest call asked for, less one.
+// which there are as many as the largest call asked for, less one. Helpers beyond AvailableThreads() end after a
+// few seconds without work.
 //
 // After fork() the child starts with a fresh pool; threads do not survive a fork.
 void ParallelFor(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);
@@ -45,7 +41,7 @@ class PoolCrew final : public Crew {
   int size_, threads_;
 };
 
-// Threads that the pool has started so far, the callers' own not counted.
+// Threads that the pool has, the callers' own not counted.
 int PoolSize();
 
 }  // namespace fastpre

@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <string>
 
 #include "core/error.h"
@@ -27,6 +29,27 @@ struct Record {
   int64_t peak_bytes = 0;      // of the worker's own buffers, without libjpeg's
   int64_t uploaded_bytes = 0;  // to a device, for this image alone
 };
+
+// Runs a part of one image's work. False if it threw: the record then says why, and the batch goes on.
+template <class Body>
+bool Recorded(Record* record, Body body) {
+  const auto failed = [&](ErrorKind kind, const char* reason) {
+    record->ok = false;
+    record->error_kind = kind;
+    record->reason = reason;
+    return false;
+  };
+  try {
+    body();
+    return true;
+  } catch (const Error& e) {
+    return failed(e.kind(), e.what());
+  } catch (const std::bad_alloc&) {
+    return failed(ErrorKind::kLimit, "out of memory");
+  } catch (const std::exception& e) {
+    return failed(ErrorKind::kInternal, e.what());
+  }
+}
 
 // Reading it takes about 25 ns, so it is read per block of rows.
 class StageClock {

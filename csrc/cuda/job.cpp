@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
+#include "core/call_context.h"
+#include "core/file.h"
 #include "core/round.h"
-#include "cpu/pipeline.h"
 #include "jpeg/decoder.h"
 #include "jpeg/needed.h"
 
@@ -22,7 +23,7 @@ std::vector<AxisPair> PlaneAxes(const PlanarPlan& plan, int components) {
 }
 
 void Choose(const Spec& spec, const Offer& offer, Job* job) {
-  const char* reason = BaselineAllowed() ? OutOfScope(job->header) : "FASTPRE_DECODER";
+  const char* reason = OutOfScope(job->header);
   std::string declined = reason ? reason : "";
   try {
     if (declined.empty()) {
@@ -54,9 +55,9 @@ void Choose(const Spec& spec, const Offer& offer, Job* job) {
 void Prepare(const Source& source, const Spec& spec, const Offer& offer, Job* job) {
   Record* const record = job->record;
   StageClock clock(record);
-  try {
-    job->bytes = source.bytes;
-    if (source.is_path) job->bytes = ReadFile(source.path, spec.limits.max_bytes, &job->file);
+  job->failed = !Recorded(record, [&] {
+    if (CallContext* const context = CallContext::Current()) context->Begin();
+    job->bytes = ReadSource(source, spec.limits.max_bytes, &job->file);
     clock.Charge(kStageRead);
     job->header = ParseHeader(job->bytes, spec.limits, spec.exif_orientation);
     job->plan = ComputePlan(job->header, spec);
@@ -66,15 +67,7 @@ void Prepare(const Source& source, const Spec& spec, const Offer& offer, Job* jo
       throw Error(ErrorKind::kIo, "its size changed during the call");
     }
     Choose(spec, offer, job);
-  } catch (const Error& e) {
-    job->failed = true;
-    record->error_kind = e.kind();
-    record->reason = e.what();
-  } catch (const std::bad_alloc&) {
-    job->failed = true;
-    record->error_kind = ErrorKind::kLimit;
-    record->reason = "out of memory";
-  }
+  });
   // A plan's taps may be megabytes, and pixels have no use for them.
   const bool pixels_only = !job->choice.allows(Route::kCoefficients) && !job->choice.allows(Route::kHybrid);
   if (job->failed || pixels_only) job->plan.columns = job->plan.rows = Taps();

@@ -97,6 +97,7 @@ void RunWaves(Device& device, const Batch& batch, std::span<Job> jobs) {
 
 std::vector<Record> Run(Device& device, const Batch& batch) {
   const auto entered = device.runtime().Enter();
+  const CallContext::Scope scope(batch.context);
   const std::vector<Source>& sources = *batch.sources;
   std::vector<Record> records(sources.size());
   const Offer offer = OfferOf(device, batch);
@@ -108,10 +109,14 @@ std::vector<Record> Run(Device& device, const Batch& batch) {
         ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
           jobs[i].record = &records[first + i];
           jobs[i].out = batch.slot(first + i);
+          const CallContext::Scope helper(batch.context);
           Prepare(sources[first + i], *batch.spec, offer, &jobs[i]);
         });
+        if (batch.context && batch.context->cancelled()) throw Cancelled();
         AssignRoutes(device, batch, &jobs);
-        ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) { LayOut(*batch.spec, &jobs[i]); });
+        ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i, Worker&) {
+          if (!Recorded(jobs[i].record, [&] { LayOut(*batch.spec, &jobs[i]); })) jobs[i].failed = true;
+        });
       }
       RunWaves(device, batch, jobs);
     }

@@ -8,31 +8,21 @@
 // Returns when everything is decoded and the kernels are asked for; the tensor is complete when the stream gets there.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
-#include "core/image.h"
-#include "core/source.h"
-#include "cpu/record.h"
+#include "cpu/batch.h"
 #include "cuda/device.h"
-#include "plan/affine.h"
-#include "plan/spec.h"
 
 namespace fastpre::cuda {
 
-struct Batch {
-  const std::vector<Source>* sources = nullptr;
-  const Spec* spec = nullptr;
-  const Affine* affine = nullptr;
-  std::function<OutputView(size_t)> slot;  // where image i goes: device memory
-  float fill = 0;                          // of slots whose image failed, in the output's scale
-  int threads = 1;
+struct Batch : fastpre::Batch {  // slots are device memory
   Stream stream = nullptr;       // the caller's
   std::string decoder = "auto";  // or a RouteName, taken wherever it is allowed
 };
 
-// Images' faults go into their records. Throws CudaError for everything else; the tensor's contents are then undefined.
+// Images' faults go into their records. Throws Cancelled, and CudaError for everything else; the
+// tensor's contents are then undefined.
 std::vector<Record> Run(Device& device, const Batch& batch);
 
 }  // namespace fastpre::cuda

@@ -53,6 +53,7 @@ Wave::Wave(Device* device, const Batch& batch, std::span<Job> jobs) : device_(*d
   pixel_spec_ = *batch.spec;
   pixel_spec_.dtype = DType::kU8;
   pixel_spec_.normalize = false;
+  pixel_spec_.exact = true;  // what a device does not take is as in exact fidelity; fast is nvJPEG's matter here
   if (pixel_spec_.color == Color::kBGR) pixel_spec_.color = Color::kRGB;  // the kernel puts them in order
   pixel_affine_ = ComputeAffine(pixel_spec_);
   const int width = jobs[0].out.width, height = jobs[0].out.height;
@@ -132,13 +133,21 @@ void Wave::Decode(std::vector<Turn> turns) {
   const int threads = batch_.threads + engines;
   ParallelOrThrow(turns.size(), threads, [&](size_t i, Worker& worker) {
     const auto entered = device_.runtime().Enter();
+    const CallContext::Scope scope(batch_.context);
+    CheckCancelled();
     if (!turns[i].job) return DecodeOnEngines();
+    Job* const job = turns[i].job;
+    const bool retried = !job->record->retried.empty();  // begun already
+    if (!retried && batch_.context && !Recorded(job->record, [&] { batch_.context->Begin(); })) {
+      job->failed = true;
+      return;
+    }
     PoolCrew crew(batch_.threads / cpu_images - 1, batch_.threads);
     const Clock::time_point start = Clock::now();
-    DecodeOne(turns[i].job, worker, &crew);
+    DecodeOne(job, worker, &crew);
     const double seconds = SecondsSince(start);
     std::lock_guard<std::mutex> lock(mutex_);
-    const int route = static_cast<int>(turns[i].job->route);
+    const int route = static_cast<int>(job->route);
     seconds_[route] += seconds;
     cost_[route] += turns[i].cost;
   });
@@ -167,8 +176,10 @@ bool Wave::DecodeCoefficients(Job* job, Crew* crew) {
   } catch (const Declined& declined) {
     job->choice.declined = declined.what();
     done = false;
-  } catch (const std::bad_alloc&) {  // one image's trouble; the CPU backend says so if it has it too
-    job->choice.declined = "out of memory";
+  } catch (const Cancelled&) {
+    throw;
+  } catch (const std::exception& e) {  // no memory, say: one image's trouble; the CPU backend says so if it has it too
+    job->choice.declined = e.what();
     done = false;
   }
   device_.ReturnPacker(std::move(packer));
@@ -197,6 +208,7 @@ void Wave::DecodePixels(Job* job, Worker& worker, Crew* crew) {
   if (record.declined.empty()) record.declined = job->choice.declined;
   *job->record = std::move(record);
   job->failed = !job->record->ok;
+  if (batch_.context && batch_.context->cancelled()) throw Cancelled();
   if (job->failed) return;
   device_.runtime().CopyToDevice(slot_->device + job->pixels, slot_->pinned + job->pixels, job->pixel_bytes,
                                  slot_->copies);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/call_context.h"
 #include "jpeg/decoder.h"
 
 namespace fastpre {
@@ -184,6 +185,7 @@ void EntropyAhead::Obtain(int64_t index) {
 }
 
 void EntropyAhead::Resolve() {
+  CheckCancelled();
   if (resolved_ == static_cast<int64_t>(chunks_.size())) throw Declined(kEndsEarly);
   Obtain(resolved_);
   Chunk& chunk = *chunks_[resolved_];

@@ -80,32 +80,36 @@ std::optional<int> FromExif(std::string_view data) {
   for (int i = 0; i < 2 && data.substr(0, 6) == std::string_view("Exif\0\0", 6); ++i) {
     data.remove_prefix(6);
   }
-  if (data.size() < 8) return std::nullopt;
+  if (data.empty()) return std::nullopt;
   Tiff tiff(data);
-  // The headers that Pillow takes for TIFF. With any other it is done, and does not ask XMP.
+  // The headers that Pillow takes for TIFF. With any other, or a part of one, it is done, and does not ask XMP.
   const std::string_view magic = data.substr(0, 4);
   const bool known = magic == std::string_view("II*\0", 4) || magic == std::string_view("MM\0*", 4) ||
                      magic == std::string_view("MM*\0", 4) || magic == std::string_view("II\0*", 4) ||
                      magic == std::string_view("MM\0+", 4);
-  if (!known) return 1;
+  if (!known || data.size() < 8) return 1;
   tiff.set_big_endian(data[0] == 'M');
   const auto directory = tiff.Read(4, 4);
   const auto entries = directory ? tiff.Read(*directory, 2) : std::nullopt;
   if (!entries) return std::nullopt;
+  // Values of more than four bytes lie elsewhere. Pillow passes over one that would make all of them together larger
+  // than the block, and stops at one that it cannot read, with the tags that it has by then.
+  uint64_t elsewhere = 0;
   for (uint64_t i = 0; i < *entries; ++i) {
     const size_t entry = *directory + 2 + i * 12;
     const auto tag = tiff.Read(entry, 2);
     const auto type = tiff.Read(entry + 2, 2);
     const auto count = tiff.Read(entry + 4, 4);
     if (!tag || !type || !count || !tiff.Read(entry + 8, 4)) return std::nullopt;
-    if (*tag != kOrientationTag) continue;
-    const size_t size = TypeSize(*type);
-    if (size == 0 || *count == 0) continue;  // skipped by Pillow; a later entry may still count
+    const uint64_t size = TypeSize(*type) * *count;
     size_t at = entry + 8;
-    if (size * *count > 4) {
+    if (size > 4) {
+      elsewhere += size;
+      if (elsewhere > data.size()) continue;
       at = *tiff.Read(entry + 8, 4);
-      if (at > data.size() || data.size() - at < size * *count) return std::nullopt;
+      if (at > data.size() || data.size() - at < size) return std::nullopt;
     }
+    if (*tag != kOrientationTag || size == 0) continue;  // a later entry may still count
     const double value = Number(tiff, *type, at);
     for (int orientation = 1; orientation <= 8; ++orientation) {
       if (value == orientation) return orientation;

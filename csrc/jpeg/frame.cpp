@@ -1,6 +1,7 @@
 #include "jpeg/frame.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 
@@ -352,6 +353,11 @@ size_t EndOfSequential(Bytes stream, const Frame& frame) {
 }
 
 const char* OutOfScope(const Header& header) {
+  static const bool forced_away = [] {
+    const char* name = std::getenv("FASTPRE_DECODER");
+    return name && std::strcmp(name, "libjpeg-turbo") == 0;
+  }();
+  if (forced_away) return "FASTPRE_DECODER";
   if (header.lossless()) return "lossless";
   if (header.arithmetic()) return "arithmetic coding";
   if (header.progressive()) return "progressive";

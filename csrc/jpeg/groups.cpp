@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/call_context.h"
 #include "jpeg/decoder.h"
 
 namespace fastpre {
@@ -78,6 +79,7 @@ int GroupDecoder::Across(const Scan& scan, int component) const {
 }
 
 void GroupDecoder::DecodeRow(GroupSink* sink) {
+  CheckCancelled();
   if (with_crew_) {
     DecodeAhead(sink);
   } else {
@@ -87,6 +89,7 @@ void GroupDecoder::DecodeRow(GroupSink* sink) {
 }
 
 void GroupDecoder::DecodeRow(const std::array<SparseTables, 4>& tables, SparseWriter* writer) {
+  CheckCancelled();
   if (with_crew_) {
     // Helpers make dense blocks.
     struct Packer final : GroupSink {

@@ -37,8 +37,9 @@ struct JpegKernels {
   bool (*idct)(const int16_t* coefficients, const int16_t* quant, int last, uint8_t* out, ptrdiff_t stride);
 
   // Reduced to N x N samples a block, N = 1..7, from the N x N lowest frequencies: N rows of 4 * N
-  // samples. Not libjpeg's rounding: only fidelity="fast" uses it. scaled[0] and scaled[8] are null.
-  void (*scaled[9])(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride);
+  // samples. Not libjpeg's rounding: only fidelity="fast" uses it. Returns true if a dequantized coefficient of some
+  // first row is outside +-8191, as `idct` does on x86. scaled[0] and scaled[8] are null.
+  bool (*scaled[9])(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride);
 
   // Triangle ("fancy") upsampling of count samples. in[-1] and in[count] are read: at an image's
   // edge they repeat the edge sample, which gives libjpeg's special cases exactly.

@@ -17,6 +17,8 @@ int16_t Dequantized(const int16_t* coefficients, const int16_t* quant, int row, 
 }
 
 // Of every eight values, `step` apart (idct-inl.h).
+bool OutsideExactRange(int16_t value) { return value > kExactRange || value < -kExactRange; }
+
 bool OutsideExactSum(const int16_t* v, int step, int next) {
   for (int i = 0; i < 8; ++i) {
     int sum = 0;
@@ -31,7 +33,7 @@ bool Idct(const int16_t* coefficients, const int16_t* quant, int, uint8_t* out, 
   for (int b = 0; b < kGroupBlocks; ++b) {
     int16_t v[64];
     for (int i = 0; i < 64; ++i) v[i] = Dequantized(coefficients + 8 * b, quant, i / 8, i % 8);
-    for (int c = 0; c < 8; ++c) outside |= kFollowWraps && (v[c] > kExactRange || v[c] < -kExactRange);
+    for (int c = 0; c < 8; ++c) outside |= kFollowWraps && OutsideExactRange(v[c]);
     outside |= !kFollowWraps && OutsideExactSum(v, 8, 1);
     for (int c = 0; c < 8; ++c) EightPoint(v + c, 8, kPass1Shift);
     outside |= !kFollowWraps && OutsideExactSum(v, 1, 8);
@@ -58,9 +60,11 @@ void NPoint(int16_t* v, int step, int shift) {
 }
 
 template <int N>
-void Scaled(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
+bool Scaled(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
+  bool outside = false;
   for (int b = 0; b < kGroupBlocks; ++b) {
     int16_t v[N * N];
+    for (int c = 0; c < 8; ++c) outside |= OutsideExactRange(Dequantized(coefficients + 8 * b, quant, 0, c));
     for (int i = 0; i < N * N; ++i) v[i] = Dequantized(coefficients + 8 * b, quant, i / N, i % N);
     for (int c = 0; c < N; ++c) NPoint<N>(v + c, N, kPass1Shift);
     for (int r = 0; r < N; ++r) {
@@ -68,6 +72,7 @@ void Scaled(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptr
       for (int c = 0; c < N; ++c) out[r * stride + N * b + c] = Sample(v[N * r + c]);
     }
   }
+  return outside;
 }
 
 size_t Unstuff(const uint8_t* from, size_t size, uint8_t* to, size_t* used) {

@@ -64,8 +64,10 @@ void PlaneDecoder::Group(const GroupPlace& place, const int16_t* coefficients, i
 void PlaneDecoder::Inverse(int c, const int16_t* coefficients, int last, uint8_t* out, size_t stride) const {
   const int16_t* const quant = frame_->component[c].quant.data();
   const int scale = plane_[c].scale;
-  if (scale < 8) return kernels_->scaled[scale](coefficients, quant, out, static_cast<ptrdiff_t>(stride));
-  if (kernels_->idct(coefficients, quant, last, out, static_cast<ptrdiff_t>(stride))) throw Declined(kExtreme);
+  const auto step = static_cast<ptrdiff_t>(stride);
+  const bool extreme = scale < 8 ? kernels_->scaled[scale](coefficients, quant, out, step)
+                                 : kernels_->idct(coefficients, quant, last, out, step);
+  if (extreme) throw Declined(kExtreme);
 }
 
 // A group whose first block may be outside the plane.

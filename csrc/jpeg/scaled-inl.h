@@ -36,10 +36,11 @@ HWY_INLINE void NPoint(const Pairs* even, const Pairs* odd, V32* out) {
 
 // Up to four samples a side need half of each lane; returns rows of 4 bytes.
 template <int N>
-HWY_INLINE V8 SmallLanes(const int16_t* coefficients, const int16_t* quant) {
+HWY_INLINE V8 SmallLanes(const int16_t* coefficients, const int16_t* quant, bool* outside) {
   const D16 d16;
   V16 v[4];
   for (int r = 0; r < 4; ++r) v[r] = Dequantized(coefficients, quant, r < N ? r : 0);
+  *outside |= OutsideExactRange(v[0]);
   const Pairs even = MakePairs(v[0], v[2]), odd = MakePairs(v[1], v[3]);
   V32 s[4] = {hn::Zero(D32()), hn::Zero(D32()), hn::Zero(D32()), hn::Zero(D32())};
   NPoint<N, kPass1Shift, false, false>(&even, &odd, s);
@@ -87,10 +88,12 @@ HWY_INLINE void GatherRows(const V8* lanes, V128* rows) {
 }
 
 template <int N>
-void ScaledSmall(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
+bool ScaledSmall(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
   const D128 d128;
+  bool outside = false;
   V8 lanes[kGroupBlocks / kLanes];
-  for (int i = 0; i < kGroupBlocks / kLanes; ++i) lanes[i] = SmallLanes<N>(coefficients + 8 * kLanes * i, quant);
+  for (int i = 0; i < kGroupBlocks / kLanes; ++i)
+    lanes[i] = SmallLanes<N>(coefficients + 8 * kLanes * i, quant, &outside);
   V128 rows[4];
   GatherRows(lanes, rows);
   alignas(16) static constexpr uint8_t kTwo[16] = {0, 1, 4, 5, 8, 9, 12, 13},
@@ -105,14 +108,17 @@ void ScaledSmall(const int16_t* coefficients, const int16_t* quant, uint8_t* out
       hn::StoreU(hn::LowerHalf(d64, hn::TableLookupBytes(rows[y], hn::Load(d128, kTwo))), d64, out + y * stride);
     }
   }
+  return outside;
 }
 
 template <int N>
-void ScaledLarge(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
+bool ScaledLarge(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t stride) {
   const D16 d16;
+  bool outside = false;
   for (int b = 0; b < kGroupBlocks; b += kLanes) {
     V16 v[8];
     for (int r = 0; r < 8; ++r) v[r] = r < N ? Dequantized(coefficients + 8 * b, quant, r) : hn::Zero(d16);
+    outside |= OutsideExactRange(v[0]);
     V32 lower[8], upper[8];
     for (int i = 0; i < 8; ++i) lower[i] = upper[i] = hn::Zero(D32());
     const Pairs even[2] = {MakePairs(v[0], v[2]), MakePairs(v[4], v[6])};
@@ -137,14 +143,19 @@ void ScaledLarge(const int16_t* coefficients, const int16_t* quant, uint8_t* out
       }
     }
   }
+  return outside;
 }
 
-void ScaledOne(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t) {
+bool ScaledOne(const int16_t* coefficients, const int16_t* quant, uint8_t* out, ptrdiff_t) {
   alignas(64) uint8_t samples[kVectorBytes];
+  bool outside = false;
   for (int b = 0; b < kGroupBlocks; b += kLanes) {
-    hn::Store(FlatSamples(Dequantized(coefficients + 8 * b, quant, 0)), D8(), samples);
+    const V16 first_row = Dequantized(coefficients + 8 * b, quant, 0);
+    outside |= OutsideExactRange(first_row);
+    hn::Store(FlatSamples(first_row), D8(), samples);
     for (int l = 0; l < kLanes; ++l) out[b + l] = samples[16 * l];
   }
+  return outside;
 }
 
 }  // namespace HWY_NAMESPACE

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/call_context.h"
 #include "jpeg/block.h"
 #include "jpeg/decoder.h"
 
@@ -104,7 +105,10 @@ void ScanDecoder::Skip(int64_t count) {
       return TakeAc(bits, table, out);
     });
   };
-  for (; count > kAtOnce; count -= kAtOnce) skip(kAtOnce);
+  for (; count > kAtOnce; count -= kAtOnce) {
+    CheckCancelled();
+    skip(kAtOnce);
+  }
   if (count > 0) skip(static_cast<int>(count));
 }
 

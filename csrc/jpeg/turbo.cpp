@@ -12,6 +12,7 @@
 #include <jpeglib.h>
 
 #include "core/buffer.h"
+#include "core/call_context.h"
 #include "core/error.h"
 #include "jpeg/color.h"
 #include "jpeg/decoder.h"
@@ -29,24 +30,42 @@ const char* TurboVersion() { return FASTPRE_STRINGIZE(LIBJPEG_TURBO_VERSION); }
 
 namespace {
 
-// A whole stream in memory. Pillow's source suspends at the end of what it has, and a suspension
-// with no more input is what it calls truncation, so nothing is made up at the end here either.
+// A stream in memory, handed over as Pillow does: in blocks of 64 KB (ImageFile.MAXBLOCK), at whose ends the library
+// suspends and repeats its last MCU. Where blocks end decides which of its two Huffman decoders an MCU gets, which
+// differ on damaged data, and how much of what follows the last row is ever seen. A suspension with no block left is
+// what Pillow calls truncation, so nothing is made up at the end here either.
 struct SourceManager {
+  static constexpr size_t kBlock = 65536;
+
   jpeg_source_mgr base;
-  bool starved;  // asked for more than there is; jpeg_skip_scanlines does not pass that on
+  const uint8_t* block_end;
+  const uint8_t* end;
+  size_t block;
+  size_t skip;  // bytes to pass over that are in blocks to come
+
+  // False if there is no more.
+  bool NextBlock() {
+    if (block_end == end) return false;
+    const size_t more = std::min<size_t>(block, end - block_end);
+    block_end += more;
+    base.bytes_in_buffer += more;
+    const size_t skipped = std::min(skip, base.bytes_in_buffer);
+    base.next_input_byte += skipped;
+    base.bytes_in_buffer -= skipped;
+    skip -= skipped;
+    return true;
+  }
 };
 
-boolean Suspend(j_decompress_ptr cinfo) {
-  reinterpret_cast<SourceManager*>(cinfo->src)->starved = true;
-  return FALSE;
-}
+boolean Suspend(j_decompress_ptr) { return FALSE; }
 
 void Skip(j_decompress_ptr cinfo, long count) {
-  jpeg_source_mgr* src = cinfo->src;
-  const size_t step =
-      static_cast<size_t>(count) < src->bytes_in_buffer ? static_cast<size_t>(count) : src->bytes_in_buffer;
-  src->next_input_byte += step;
-  src->bytes_in_buffer -= step;
+  auto* source = reinterpret_cast<SourceManager*>(cinfo->src);
+  const size_t wanted = count > 0 ? static_cast<size_t>(count) : 0;
+  const size_t here = std::min(wanted, source->base.bytes_in_buffer);
+  source->base.next_input_byte += here;
+  source->base.bytes_in_buffer -= here;
+  source->skip += wanted - here;
 }
 
 void NoOp(j_decompress_ptr) {}
@@ -55,11 +74,23 @@ struct ErrorManager {
   jpeg_error_mgr base;
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
+  bool cancelled;
 };
 
 void OnError(j_common_ptr cinfo) {
   auto* manager = reinterpret_cast<ErrorManager*>(cinfo->err);
   manager->base.format_message(cinfo, manager->message);
+  std::longjmp(manager->jump, 1);
+}
+
+// Called between rows of MCUs, in each scan of a progressive stream, before the first row of pixels is there.
+void OnProgress(j_common_ptr cinfo) {
+  CallContext* const context = CallContext::Current();
+  if (!context) return;
+  context->Poll();
+  if (!context->cancelled()) return;
+  auto* manager = reinterpret_cast<ErrorManager*>(cinfo->err);
+  manager->cancelled = true;
   std::longjmp(manager->jump, 1);
 }
 
@@ -77,8 +108,6 @@ class TurboSource final : public RowSource {
   size_t row_bytes() const override { return row_bytes_; }
 
   void Open(Bytes bytes, const Header& header, const Rect& source, Crew*) override {
-    begin_ = bytes.data();
-    end_ = bytes.data() + bytes.size();
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
     Release();
@@ -88,8 +117,18 @@ class TurboSource final : public RowSource {
     Guard([&] {
       jpeg_create_decompress(&cinfo_);
       cinfo_.src = &source_.base;
-      source_ = {{bytes.data(), bytes.size(), NoOp, Suspend, Skip, jpeg_resync_to_restart, NoOp}, false};
+      cinfo_.progress = &progress_;
     });
+    error_.cancelled = false;
+    progress_.progress_monitor = OnProgress;
+    // The arithmetic decoder cannot suspend, which is why Pillow refuses its streams past 64 KB; here they are one
+    // block.
+    source_ = {{bytes.data(), 0, NoOp, Suspend, Skip, jpeg_resync_to_restart, NoOp},
+               bytes.data(),
+               bytes.data() + bytes.size(),
+               header.arithmetic() ? bytes.size() : SourceManager::kBlock,
+               0};
+    source_.NextBlock();
     lossless_ = header.lossless();
     ReadHeader(header);
     Start();
@@ -121,7 +160,6 @@ class TurboSource final : public RowSource {
   void Close(bool whole) override {
     if (!whole || TailIsPlain()) return;
     ReadAndDiscard(static_cast<int>(cinfo_.output_height));
-    KeepWhatPillowHas();
     Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
     // A second frame header is an error in the library, but before 3.0 only once all of it is there.
     const int marker = cinfo_.unread_marker;
@@ -140,6 +178,7 @@ class TurboSource final : public RowSource {
 
   // The library's last error: legal but not decoded by this build, or broken.
   [[noreturn]] void ThrowReported() const {
+    if (error_.cancelled) throw Cancelled();
     const std::string reason = std::string("libjpeg-turbo ") + TurboVersion() + ": " + error_.message;
     switch (error_.base.msg_code) {
       case JERR_OUT_OF_MEMORY: throw std::bad_alloc();
@@ -154,14 +193,17 @@ class TurboSource final : public RowSource {
     }
   }
 
-  [[noreturn]] static void ThrowTruncated() { ThrowCorrupt("truncated: the stream ends before the image does"); }
+  // After a suspension.
+  void GoOn() {
+    if (!source_.NextBlock()) ThrowCorrupt("truncated: the stream ends before the image does");
+  }
 
   void ReadHeader(const Header& header) {
     int status = JPEG_HEADER_TABLES_ONLY;
-    while (status == JPEG_HEADER_TABLES_ONLY) {
+    while (status != JPEG_HEADER_OK) {
       Guard([&] { status = jpeg_read_header(&cinfo_, FALSE); });
+      if (status == JPEG_SUSPENDED) GoOn();
     }
-    if (status == JPEG_SUSPENDED) ThrowTruncated();
     // Two parsers read one header. Buffers were sized by ours, so they have to agree.
     if (static_cast<int>(cinfo_.image_width) != header.width ||
         static_cast<int>(cinfo_.image_height) != header.height || cinfo_.num_components != header.components) {
@@ -174,8 +216,11 @@ class TurboSource final : public RowSource {
 
   void Start() {
     boolean ready = FALSE;
-    Guard([&] { ready = jpeg_start_decompress(&cinfo_); });
-    if (!ready) ThrowTruncated();
+    while (true) {
+      Guard([&] { ready = jpeg_start_decompress(&cinfo_); });
+      if (ready) break;
+      GoOn();
+    }
     multiple_scans_ = jpeg_has_multiple_scans(&cinfo_);
     width_ = static_cast<int>(cinfo_.output_width);
     left_bytes_ = 0;
@@ -217,20 +262,21 @@ class TurboSource final : public RowSource {
 
   int ReadSome(JSAMPARRAY rows, int count) {
     JDIMENSION got = 0;
-    Guard([&] { got = jpeg_read_scanlines(&cinfo_, rows, static_cast<JDIMENSION>(count)); });
-    if (got == 0) ThrowTruncated();
-    return static_cast<int>(got);
+    while (true) {
+      Guard([&] { got = jpeg_read_scanlines(&cinfo_, rows, static_cast<JDIMENSION>(count)); });
+      if (got > 0) return static_cast<int>(got);
+      GoOn();
+    }
   }
 
-  // Whole MCU rows above the rectangle are entropy-decoded and otherwise skipped; the last one is
-  // decoded and thrown away, because upsampling at its lower edge needs it.
+  // Of a stream of several scans, whose coefficients are all there, whole MCU rows above the rectangle are not
+  // transformed; the last one is transformed and thrown away, because upsampling at its lower edge needs it. In a
+  // single scan skipping saves no entropy decoding, and would not suspend where Pillow does.
   void SkipTo(int y0) {
     const int mcu = cinfo_.max_v_samp_factor * DCTSIZE;
     const int whole = y0 / mcu - 1;
-    if (whole > 0 && CutsAreExact()) {
-      JDIMENSION skipped = 0;
-      Guard([&] { skipped = jpeg_skip_scanlines(&cinfo_, static_cast<JDIMENSION>(whole * mcu)); });
-      if (source_.starved || static_cast<int>(skipped) < whole * mcu) ThrowTruncated();
+    if (whole > 0 && multiple_scans_ && CutsAreExact()) {
+      Guard([&] { (void)jpeg_skip_scanlines(&cinfo_, static_cast<JDIMENSION>(whole * mcu)); });
     }
     ReadAndDiscard(y0);
   }
@@ -251,7 +297,8 @@ class TurboSource final : public RowSource {
     if (cinfo_.arith_code || lossless_) return false;
     if (cinfo_.unread_marker != 0) return cinfo_.unread_marker == JPEG_EOI;
     const uint8_t* p = source_.base.next_input_byte;
-    while (p + 1 < end_ && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end_ - p - 1)))) {
+    const uint8_t* const end = source_.end;
+    while (p + 1 < end && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end - p - 1)))) {
       const uint8_t next = p[1];
       if (next == JPEG_EOI) return true;
       const bool restart = next >= JPEG_RST0 && next <= JPEG_RST0 + 7 && cinfo_.restart_interval > 0;
@@ -261,20 +308,10 @@ class TurboSource final : public RowSource {
     return false;
   }
 
-  // Pillow hands the file over in blocks of 64 KB (ImageFile.MAXBLOCK). What is wrong behind the block in which
-  // the last row is done, it never sees.
-  void KeepWhatPillowHas() {
-    constexpr size_t kBlock = 65536;
-    const size_t read = static_cast<size_t>(source_.base.next_input_byte - begin_);
-    const size_t seen = (read + kBlock - 1) / kBlock * kBlock;
-    source_.base.bytes_in_buffer = std::min(source_.base.bytes_in_buffer, seen - read);
-  }
-
   jpeg_decompress_struct cinfo_{};
   ErrorManager error_{};
   SourceManager source_{};
-  const uint8_t* begin_ = nullptr;
-  const uint8_t* end_ = nullptr;
+  jpeg_progress_mgr progress_{};
   bool lossless_ = false, multiple_scans_ = false;
   Buffer scratch_;
   int width_ = 0;

@@ -32,7 +32,7 @@ uint32_t ElementBits(DType dtype, float value) {
     case DType::kF32: return std::bit_cast<uint32_t>(value);
     case DType::kF16: return ToFloat16(value);
     case DType::kBF16: return ToBFloat16(value);
-    case DType::kU8: return static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f));
+    case DType::kU8: return value > 0 ? static_cast<uint8_t>(std::min(value, 255.0f)) : 0;  // NaN: 0
   }
   return 0;
 }

@@ -87,12 +87,11 @@ Geometry ComputeGeometry(const Header& header, const Spec& spec) {
   if (std::max({g.resized_width, g.resized_height, g.out_width, g.out_height}) > kMaxSide) {
     ThrowLimit("a side of more than " + std::to_string(kMaxSide) + " pixels");
   }
-  // A thin image enlarged by its shorter side asks for a huge output (1 x 60000 -> 256 x 15M): Pillow
-  // would try. `max_pixels` is about inputs and may be small, so outputs have the default as well.
-  const int64_t most = std::max(spec.limits.max_pixels, Limits().max_pixels);
+  // A thin image enlarged by its shorter side asks for a huge output (1 x 60000 -> 256 x 15M): Pillow would try.
+  const int64_t most = std::max(spec.limits.max_output_pixels, header.pixels());
   if (int64_t{g.out_width} * g.out_height > most) {
     ThrowLimit("output of " + std::to_string(g.out_width) + "x" + std::to_string(g.out_height) +
-               " pixels is over the limit of " + std::to_string(most));
+               " pixels is over max_output_pixels=" + std::to_string(spec.limits.max_output_pixels));
   }
   return g;
 }

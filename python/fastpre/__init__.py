@@ -12,8 +12,10 @@ from typing import Any
 from ._core import __version__
 from .errors import (
     BackendUnavailable,
+    CancelledError,
     CorruptImage,
     CudaError,
+    DeadlineExceeded,
     ImageError,
     ImageReadError,
     InternalError,
@@ -27,8 +29,10 @@ from .spec import Spec
 
 __all__ = [
     "BackendUnavailable",
+    "CancelledError",
     "CorruptImage",
     "CudaError",
+    "DeadlineExceeded",
     "ImageError",
     "ImageReadError",
     "ImageResult",

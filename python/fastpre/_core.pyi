@@ -22,8 +22,15 @@ class CompiledSpec:
         exif_orientation: bool,
         fidelity: str,
         max_pixels: int,
+        max_output_pixels: int,
         max_bytes: int,
+        max_work: int,
     ) -> None: ...
+
+class Cancellation:
+    """Ends the calls that were given it, from another thread, for good."""
+
+    def cancel(self) -> None: ...
 
 class Record:
     """What became of one image; wrapped by `fastpre.ImageResult`."""
@@ -71,7 +78,6 @@ class HostTensor:
     def __dlpack__(self, **kwargs: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
-def header(image: Any, max_pixels: int, max_bytes: int) -> dict[str, Any]: ...
 def plan(image: Any, spec: CompiledSpec, taps: bool = False) -> dict[str, Any]: ...
 def taps(filter: str, in_size: int, out_size: int, begin: int, count: int) -> dict[str, Any]: ...
 def run(
@@ -81,7 +87,9 @@ def run(
     size: tuple[int, int],
     strides: tuple[int, int, int, int],
     threads: int,
-    fill: float | None,
+    fill: float,
+    deadline_s: float | None = None,
+    cancellation: Cancellation | None = None,
 ) -> list[Record]: ...
 def cuda_run(
     spec: CompiledSpec,
@@ -94,6 +102,8 @@ def cuda_run(
     device: int,
     stream: int,
     decoder: str,
+    deadline_s: float | None = None,
+    cancellation: Cancellation | None = None,
 ) -> list[Record]: ...
 
 EMULATED: int

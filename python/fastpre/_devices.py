@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
+import time
 from typing import Any, Protocol
 
 from . import _core, _memory, _nvjpeg, _output, _torch
 from .errors import BackendUnavailable
 from .spec import Spec
 
-__all__ = ["Device", "resolve"]
+__all__ = ["Call", "Device", "resolve"]
 
 OLDEST_CAPABILITY = (7, 5)
 CUDA_DECODERS = ("auto", "hardware", "hybrid", "coefficients", "pixels")
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What is one call's own, and no image's and no device's.
+
+    Attributes:
+        threads: of the host, the caller's included.
+        fill: the value of a failed image's slot, in the output's scale.
+        deadline: `time.monotonic()` seconds until which images are begun; None: no deadline.
+        cancellation: ends the call from another thread.
+    """
+
+    threads: int
+    fill: float = 0.0
+    deadline: float | None = None
+    cancellation: _core.Cancellation | None = None
+
+    def ending(self) -> tuple[float | None, _core.Cancellation | None]:
+        """The core's last two arguments: the seconds that are left, and the cancellation."""
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        return left, self.cancellation
 
 
 class Device(Protocol):
@@ -26,7 +50,7 @@ class Device(Protocol):
     def adopt(self, out: Any, shape: _output.Shape, spec: Spec) -> _output.Output: ...
 
     def execute(
-        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], call: Call
     ) -> list[_core.Record]: ...
 
 
@@ -42,9 +66,11 @@ class Cpu:
         return _output.adopt(out, shape, spec)
 
     def execute(
-        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], call: Call
     ) -> list[_core.Record]:
-        return _core.run(spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, fill)
+        return _core.run(
+            spec.compiled(), items, memory.data_ptr, size, memory.strides, call.threads, call.fill, *call.ending()
+        )
 
 
 class Emulated(Cpu):
@@ -53,12 +79,21 @@ class Emulated(Cpu):
     name = "emulated"
 
     def execute(
-        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], call: Call
     ) -> list[_core.Record]:
         _nvjpeg.announce()
-        decoder = cuda_decoder()
         return _core.cuda_run(
-            spec.compiled(), items, memory.data_ptr, size, memory.strides, threads, fill, _core.EMULATED, 0, decoder
+            spec.compiled(),
+            items,
+            memory.data_ptr,
+            size,
+            memory.strides,
+            call.threads,
+            call.fill,
+            _core.EMULATED,
+            0,
+            cuda_decoder(),
+            *call.ending(),
         )
 
 
@@ -96,7 +131,7 @@ class Cuda:
         return _output.adopt(out, shape, spec, device=self.name)
 
     def execute(
-        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], threads: int, fill: float
+        self, spec: Spec, items: list[Any], memory: _output.Output, size: tuple[int, int], call: Call
     ) -> list[_core.Record]:
         torch = _torch.require()
         tensor = memory.value
@@ -118,11 +153,12 @@ class Cuda:
             memory.data_ptr,
             size,
             memory.strides,
-            threads,
-            fill,
+            call.threads,
+            call.fill,
             tensor.device.index,
             stream.cuda_stream,
             decoder,
+            *call.ending(),
         )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 __all__ = [
     "BackendUnavailable",
+    "CancelledError",
     "CorruptImage",
     "CudaError",
+    "DeadlineExceeded",
     "ImageError",
     "ImageReadError",
     "InternalError",
@@ -18,13 +20,23 @@ __all__ = [
 ]
 
 
+def path_as_text(path: str) -> str:
+    r"""A path that any UTF-8 stream takes: bytes of it that are no UTF-8 become \xNN, as in caf\xe9.jpg."""
+    try:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class ImageError(Exception):
-    """One image could not be turned into a tensor.
+    r"""One image could not be turned into a tensor.
+
+    As text it can be printed whatever the path's bytes are: those that are no UTF-8 are written \xNN.
 
     Attributes:
         reason: what is wrong with it, in words.
         index: its position in the batch, or None for a call about a single image.
-        name: its path where it came as one, else None.
+        name: its path where it came as one, as it can be opened, else None.
     """
 
     def __init__(self, reason: str = "", index: int | None = None, name: str | None = None) -> None:
@@ -36,7 +48,8 @@ class ImageError(Exception):
     def __str__(self) -> str:
         where = "" if self.index is None else f"image {self.index}"
         if self.name is not None:
-            where += f" ({self.name})" if where else self.name
+            name = path_as_text(self.name)
+            where += f" ({name})" if where else name
         return f"{where}: {self.reason}" if where else self.reason
 
 
@@ -49,15 +62,23 @@ class UnsupportedImage(ImageError):
 
 
 class LimitExceeded(ImageError):
-    """The header asks for more than `max_pixels`, `max_bytes` or the scan limit allow."""
+    """The image asks for more than `max_pixels`, `max_output_pixels`, `max_bytes` or `max_work` allow."""
 
 
 class ImageReadError(ImageError):
-    """The path could not be opened or read."""
+    """The path could not be opened or read, or there is no image at all (None)."""
+
+
+class DeadlineExceeded(ImageError):
+    """The image was not begun by the call's deadline (`deadline_s`). Nothing is known about it."""
 
 
 class BackendUnavailable(RuntimeError):
     """The device asked for cannot be used here; the message says what is missing."""
+
+
+class CancelledError(RuntimeError):
+    """The call was cancelled from another thread; what `out` holds is undefined."""
 
 
 class CudaError(RuntimeError):
@@ -69,7 +90,8 @@ class InternalError(RuntimeError):
 
 
 BY_NAME: dict[str, type[Exception]] = {
-    cls.__name__: cls for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, InternalError)
+    cls.__name__: cls
+    for cls in (CorruptImage, UnsupportedImage, LimitExceeded, ImageReadError, DeadlineExceeded, InternalError)
 }
 
 

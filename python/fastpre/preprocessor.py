@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
+import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -105,28 +107,76 @@ class Preprocessor:
 
     @overload
     def __call__(
-        self, images: Images, *, out: None = None, on_error: OnError = "raise", fill: float = 0.0
+        self,
+        images: Images,
+        *,
+        out: None = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
     ) -> torch.Tensor: ...
     @overload
-    def __call__(self, images: Images, *, out: Array, on_error: OnError = "raise", fill: float = 0.0) -> Array: ...
+    def __call__(
+        self,
+        images: Images,
+        *,
+        out: Array,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Array: ...
     @_torch.outside_graphs
-    def __call__(self, images: Images, *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0) -> Any:
+    def __call__(
+        self,
+        images: Images,
+        *,
+        out: Any = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Any:
         """The batch's tensor; see `run`."""
-        return self.run(images, out=out, on_error=on_error, fill=fill).tensor
+        return self.run(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s).tensor
 
     @overload
     def run(
-        self, images: Images, *, out: None = None, on_error: OnError = "raise", fill: float = 0.0
+        self,
+        images: Images,
+        *,
+        out: None = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
     ) -> Result[torch.Tensor]: ...
     @overload
-    def run(self, images: Images, *, out: Array, on_error: OnError = "raise", fill: float = 0.0) -> Result[Array]: ...
+    def run(
+        self,
+        images: Images,
+        *,
+        out: Array,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Result[Array]: ...
     @_torch.outside_graphs
-    def run(self, images: Images, *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0) -> Result[Any]:
+    def run(
+        self,
+        images: Images,
+        *,
+        out: Any = None,
+        on_error: OnError = "raise",
+        fill: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> Result[Any]:
         """Decodes, resizes, crops and normalizes a batch.
+
+        Ctrl-C and other signals are handled during the call, within about 50 ms; `out` then holds whatever was done.
 
         Args:
             images: bytes-like objects, 1-D uint8 arrays or tensors, or paths; used without a copy
-                where they are contiguous. They must not change during the call.
+                where they are contiguous. They must not change during the call: an `mmap` whose file is cut
+                meanwhile kills the process (SIGBUS), while a path, which is read and not mapped, gives an error.
+                None is an image that is missing: its error is `ImageReadError`.
             out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
                 on the device, any strides without overlap, whose memory is its own: not a lazy view, a wrapper or a
                 subclass with `__torch_dispatch__`. Given back as `Result.tensor`. For autograd the call is a write
@@ -135,6 +185,8 @@ class Preprocessor:
                 done: "raise" its `ImageError` (the first one's), "fill" its slot with `fill`, or
                 "skip" its slot (later images move up; with `out`, a view of its first rows).
             fill: the value of a failed image's slot, in the output's scale.
+            deadline_s: seconds from now until which images are begun. Those that are not get `DeadlineExceeded`;
+                those that are, are finished. None: no deadline.
 
         Returns:
             Result: `.tensor` of shape (N, C, H, W) and one record per image.
@@ -146,7 +198,9 @@ class Preprocessor:
                 its graph here.
             BackendUnavailable: pin_memory without CUDA; device="cuda" in a forked worker process.
             CudaError: CUDA failed for a reason that is no image's.
+            KeyboardInterrupt: or whatever else a signal's handler raises.
         """
+        call = self._call(fill, deadline_s)
         items = _sources.sources(images)
         size = self._check(items, on_error, out)
         shape = (len(items), self.spec.channels, *size)
@@ -155,7 +209,7 @@ class Preprocessor:
             if out is None
             else self._device.adopt(out, shape, self.spec)
         )
-        records = self._execute(items, memory, size, fill)
+        records = self._device.execute(self.spec, items, memory, size, call)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         kept = [r.index for r in results if r.ok or on_error == "fill"]
@@ -173,12 +227,14 @@ class Preprocessor:
             raise ValueError("dlpack() cannot skip images; use on_error='fill'")
         if self.device.startswith("cuda"):
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
+        call = self._call(fill, None)
         items = _sources.sources(images)
         size = self._check(items, on_error, None)
         shape = (len(items), self.spec.channels, *size)
         strides = _output.dense_strides(shape, self.spec.memory_format_name)
         tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
-        records = self._execute(items, _output.Output(tensor, tensor.data_ptr, strides), size, fill)
+        memory = _output.Output(tensor, tensor.data_ptr, strides)
+        records = self._device.execute(self.spec, items, memory, size, call)
         results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         return tensor
@@ -188,11 +244,17 @@ class Preprocessor:
             raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
         return _common_size(self.spec, items, out)
 
-    def _execute(
-        self, items: list[Any], memory: _output.Output, size: tuple[int, int], fill: float
-    ) -> list[_core.Record]:
-        threads = _threads(self.num_threads)
-        return self._device.execute(self.spec, items, memory, size, threads, float(fill))
+    def _call(self, fill: float, deadline_s: float | None) -> _devices.Call:
+        value = float(fill)
+        if math.isnan(value) and self.spec.dtype_name == "uint8":
+            raise ValueError("fill must be a number for dtype=uint8, got nan")
+        deadline = None
+        if deadline_s is not None:
+            seconds = float(deadline_s)
+            if not seconds >= 0:
+                raise ValueError(f"deadline_s must be at least 0, got {deadline_s!r}")
+            deadline = time.monotonic() + seconds
+        return _devices.Call(_threads(self.num_threads), value, deadline)
 
     def _select(self, tensor: Any, kept: list[int]) -> Any:
         chosen = tensor[kept]
@@ -228,6 +290,7 @@ def decode_resize_normalize(
     out: None = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
+    deadline_s: float | None = None,
     num_threads: int | None = None,
     **fields: Unpack[SpecFields],
 ) -> torch.Tensor: ...
@@ -240,6 +303,7 @@ def decode_resize_normalize(
     out: Array,
     on_error: OnError = "raise",
     fill: float = 0.0,
+    deadline_s: float | None = None,
     num_threads: int | None = None,
     **fields: Unpack[SpecFields],
 ) -> Array: ...
@@ -253,6 +317,7 @@ def decode_resize_normalize(
     out: Any = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
+    deadline_s: float | None = None,
     num_threads: int | None = None,
     **fields: Unpack[SpecFields],
 ) -> Any:
@@ -264,7 +329,7 @@ def decode_resize_normalize(
     `PIL.Image.open(f).convert("RGB")`.
 
     Args:
-        images, out, on_error, fill: as `Preprocessor.run`.
+        images, out, on_error, fill, deadline_s: as `Preprocessor.run`.
         device, pin_memory, num_threads: as `Preprocessor`.
         fields: those of `Spec`.
 
@@ -275,4 +340,4 @@ def decode_resize_normalize(
         torch.Tensor: (N, C, H, W), or `out`.
     """
     pre = Preprocessor(Spec(**fields), device, num_threads, pin_memory=pin_memory)
-    return pre(images, out=out, on_error=on_error, fill=fill)
+    return pre(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s)

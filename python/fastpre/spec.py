@@ -41,7 +41,11 @@ PASS_ORDERS: Final[tuple[PassOrder, ...]] = get_args(PassOrder)
 
 # Twice PIL.Image.MAX_IMAGE_PIXELS: where Pillow itself refuses with DecompressionBombError.
 DEFAULT_MAX_PIXELS: Final = 178_956_970
+DEFAULT_MAX_OUTPUT_PIXELS: Final = 1 << 25
 DEFAULT_MAX_BYTES: Final = 256 << 20
+DEFAULT_MAX_WORK: Final = 4_000_000_000
+
+LIMITS: Final = ("max_pixels", "max_output_pixels", "max_bytes", "max_work")
 
 # The smallest normal float32: dividing by less gives infinities.
 FLOAT32_TINY: Final = 2.0**-126
@@ -79,7 +83,7 @@ def whole(name: str, value: object, least: int = 1) -> int:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
     if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
-    if number >= 1 << 31 and name not in ("max_pixels", "max_bytes"):
+    if number >= 1 << 31 and name not in LIMITS:
         raise ValueError(f"{name} must be below 2**31, got {number}")
     return number
 
@@ -179,9 +183,14 @@ class Spec:
             "exact" on photographs with "bilinear", 44 dB at worst (docs/exactness.md). It does not look at
             the stream below the last row that it needs, so a truncated tail goes unnoticed. On a CUDA device "exact"
             gives the CPU's bits, and "fast" lets nvJPEG decode, whose inverse DCT is another one (docs/cuda.md).
-        max_pixels: of one image's header; over it is `LimitExceeded`. An output may have as many, or
-            the default's 178,956,970 if that is more.
+        max_pixels: of one image's header; over it is `LimitExceeded`.
+        max_output_pixels: of one output (33,554,432: 0.4 GB as float32), unless its image has as many itself. A strip
+            of 65500 x 1 pixels becomes 32 x 2,096,000 with `resize=32, crop=None`. A `resize` or `crop` that is
+            larger is a ValueError.
         max_bytes: of one compressed image.
+        max_work: of one image: its pixels times its scans. A progressive stream of 2 MB can hold thousands of scans,
+            each of which walks the whole image. The default, 4e9, is 5 to 10 s of one core; 178 megapixels
+            may have 22 scans (encoders write about 10), one megapixel 4,000.
         max_size: bound of the longer side for an int `resize`, as in torchvision's `Resize`.
         rescale: "divide" (x / 255, torchvision's ToTensor and v1) or "multiply" (x * float32(1 / 255),
             torchvision's v2 `ToDtype(scale=True)`); they differ in the last bit for some pixel values.
@@ -205,7 +214,9 @@ class Spec:
     exif_orientation: bool = False
     fidelity: Fidelity = "exact"
     max_pixels: int = DEFAULT_MAX_PIXELS
+    max_output_pixels: int = DEFAULT_MAX_OUTPUT_PIXELS
     max_bytes: int = DEFAULT_MAX_BYTES
+    max_work: int = DEFAULT_MAX_WORK
     max_size: int | None = None
     rescale: Rescale = "divide"
     pass_order: PassOrder = "auto"
@@ -240,8 +251,8 @@ class Spec:
                 put(name, _imagenet(imagenet, self.color) if is_default else _per_channel(name, value, self.channels))
         if self.std is not None and any(abs(v) < FLOAT32_TINY for v in self.std):
             raise ValueError(f"std must not be 0 in float32, got {self.std}")
-        put("max_pixels", min(whole("max_pixels", self.max_pixels), 1 << 62))
-        put("max_bytes", min(whole("max_bytes", self.max_bytes), 1 << 62))
+        for name in LIMITS:
+            put(name, min(whole(name, getattr(self, name)), 1 << 62))
         if self.max_size is not None:
             put("max_size", whole("max_size", self.max_size))
             if not isinstance(self.resize, int):
@@ -249,9 +260,9 @@ class Spec:
             if self.max_size <= self.resize:
                 raise ValueError(f"max_size must be greater than resize={self.resize}, got {self.max_size}")
         size = self.output_size
-        most = max(self.max_pixels, DEFAULT_MAX_PIXELS)
-        if size is not None and size[0] * size[1] > most:
-            raise ValueError(f"an output of {size[0]}x{size[1]} pixels is over max_pixels={most}")
+        if size is not None and size[0] * size[1] > self.max_output_pixels:
+            msg = f"an output of {size[0]}x{size[1]} pixels is over max_output_pixels={self.max_output_pixels}"
+            raise ValueError(msg)
 
     def _values(self) -> dict[str, Any]:
         names = {"dtype": self.dtype_name, "memory_format": self.memory_format_name}
@@ -333,7 +344,9 @@ def _compile(spec: Spec) -> _core.CompiledSpec:
         exif_orientation=spec.exif_orientation,
         fidelity=spec.fidelity,
         max_pixels=spec.max_pixels,
+        max_output_pixels=spec.max_output_pixels,
         max_bytes=spec.max_bytes,
+        max_work=spec.max_work,
     )
 
 

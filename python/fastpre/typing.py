@@ -67,7 +67,9 @@ class SpecFields(TypedDict, total=False):
     exif_orientation: bool
     fidelity: Fidelity
     max_pixels: int
+    max_output_pixels: int
     max_bytes: int
+    max_work: int
     max_size: int | None
     rescale: Rescale
     pass_order: PassOrder

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/source.h"
-#include "cpu/pool.h"
+#include "cpu/batch.h"
 #include "cuda/device.h"
 #include "cuda/pipeline.h"
 #include "plan/affine.h"
@@ -44,15 +44,23 @@ inline OutputView ViewOf(std::vector<uint8_t>* memory, const Spec& spec, const L
   return v;
 }
 
+inline std::vector<Source> SourcesOf(const std::vector<Stream>& streams) {
+  std::vector<Source> sources(streams.size());
+  for (size_t i = 0; i < streams.size(); ++i) sources[i].bytes = streams[i];
+  return sources;
+}
+
 inline Outputs OnCpu(const std::vector<Stream>& streams, const Spec& spec, const Affine& affine, const Layout& layout) {
   Outputs o;
   o.memory.assign(layout.elements * ElementSize(spec.dtype), 0xC3);
-  o.records.resize(streams.size());
-  ParallelFor(streams.size(), 1, [&](size_t i, Worker& worker) {
-    const OutputView view = ViewOf(&o.memory, spec, layout, i);
-    worker.Run(streams[i], spec, affine, view, &o.records[i]);
-    if (!o.records[i].ok) FillSlot(view, 7.0f);
-  });
+  const std::vector<Source> sources = SourcesOf(streams);
+  Batch batch;
+  batch.sources = &sources;
+  batch.spec = &spec;
+  batch.affine = &affine;
+  batch.slot = [&](size_t i) { return ViewOf(&o.memory, spec, layout, i); };
+  batch.fill = 7.0f;
+  o.records = Run(batch);
   return o;
 }
 
@@ -60,8 +68,7 @@ inline Outputs OnDevice(cuda::Device& device, const std::vector<Stream>& streams
                         const Affine& affine, const Layout& layout, int threads, const std::string& decoder = "auto") {
   Outputs o;
   o.memory.assign(layout.elements * ElementSize(spec.dtype), 0xC3);
-  std::vector<Source> sources(streams.size());
-  for (size_t i = 0; i < streams.size(); ++i) sources[i].bytes = streams[i];
+  const std::vector<Source> sources = SourcesOf(streams);
   struct Owned {
     cuda::Runtime& runtime;
     cuda::Stream stream = runtime.CreateStream();

@@ -109,8 +109,13 @@ void TestScaled(const JpegKernels& kernels, int n, int limit, int quant_limit) {
   const Quant q = RandomQuant(quant_limit);
   const ptrdiff_t stride = Uniform(4 * n, 4 * n + 40) + static_cast<ptrdiff_t>(kJpegSlack);
   std::vector<uint8_t> got(n * stride), want(got);
-  kernels.scaled[n](g.coefficients, q.natural, got.data(), stride);
+  const bool extreme = kernels.scaled[n](g.coefficients, q.natural, got.data(), stride);
   AvailableJpegKernels().back()->scaled[n](g.coefficients, q.natural, want.data(), stride);
+  bool outside = false;
+  for (int block = 0; block < kGroupBlocks; ++block) {
+    for (int u = 0; u < 8; ++u) outside |= std::abs(static_cast<int16_t>(g.at(block, u) * q.natural[u])) > 8191;
+  }
+  CHECK(extreme == outside, "scaled, coefficients out of range, " + std::string(kernels.name));
   const bool moderate = limit * quant_limit <= 1000;  // sums that no pass saturates
   for (int y = 0; y < n; ++y) {
     const std::string context = std::string(kernels.name) + ", n " + std::to_string(n) + ", row " + std::to_string(y);
@@ -378,6 +383,7 @@ int main() {
       TestIdct(*kernels, 32767, 32767);
       TestScaled(*kernels, Uniform(1, 7), 50, 20);
       TestScaled(*kernels, Uniform(1, 7), 1023, 255);
+      TestScaled(*kernels, Uniform(1, 7), 40, 210);  // around +-8191
       TestScaled(*kernels, Uniform(1, 7), 32767, 32767);
       TestUpsampling(*kernels);
       TestPixels(*kernels);

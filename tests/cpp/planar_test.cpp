@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "check.h"
+#include "cpu/kernels.h"
 #include "cuda/pack.h"
 #include "device_batch.h"
 #include "jpeg/planes.h"

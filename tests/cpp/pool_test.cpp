@@ -3,10 +3,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "check.h"
+#include "core/available_threads.h"
 #include "cpu/pool.h"
 
 namespace fastpre::test {
@@ -76,6 +81,43 @@ void TestFork() {
   ++cases;
 }
 
+// Threads that a call once asked for and that no call needs end by themselves, down to one for each CPU.
+void TestShrinks() {
+  ParallelFor(400, 200, [](size_t, Worker&) { std::this_thread::yield(); });
+  CHECK(PoolSize() == 199, std::to_string(PoolSize()));
+  for (int i = 0; i < 600 && PoolSize() > AvailableThreads(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  CHECK(PoolSize() <= AvailableThreads(), "idle threads stay: " + std::to_string(PoolSize()));
+  TestEachIndexOnce(1000, 8);
+  ++cases;
+}
+
+void Write(const std::filesystem::path& path, const std::string& text) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path) << text;
+}
+
+// Of version 1, "cpuset" is not "cpu": a hierarchy of its own, with a path of its own.
+void TestQuota() {
+  const std::filesystem::path root = std::filesystem::temp_directory_path() / ("cgroup." + std::to_string(getpid()));
+  const auto quota = [&](const std::string& groups) {
+    Write(root / "groups", groups);
+    return QuotaThreads((root / "groups").string(), (root / "fs").string());
+  };
+  for (const std::string at : {"cpu/job", "cpu/other", "v2"}) {
+    Write(root / "fs" / at / "cpu.cfs_quota_us", at == "cpu/job" ? "300000" : "100000");
+    Write(root / "fs" / at / "cpu.cfs_period_us", "100000");
+  }
+  Write(root / "fs" / "v2" / "cpu.max", "150000 100000");
+  CHECK(quota("4:cpu,cpuacct:/job\n3:cpuset:/other\n") == 3.0, "cpu beside cpuset");
+  CHECK(quota("4:cpuacct,cpu:/job\n") == 3.0, "cpu in the second place");
+  CHECK(quota("3:cpuset:/other\n2:cpuacct:/other\n") > 1e9, "no quota");
+  CHECK(quota("0::/v2/inner\n") == 1.5, "a parent's quota of version 2");
+  std::filesystem::remove_all(root);
+  ++cases;
+}
+
 }  // namespace
 }  // namespace fastpre::test
 
@@ -94,5 +136,7 @@ int main() {
   TestNested();
   CHECK(PoolSize() == 7, "the pool does not grow with callers: " + std::to_string(PoolSize()));
   if (kCanFork) TestFork();
+  TestShrinks();
+  TestQuota();
   return Summary("pool", cases);
 }

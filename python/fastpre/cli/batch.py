@@ -29,33 +29,43 @@ def row_shape(spec: Spec, size: tuple[int, int]) -> tuple[int, int, int]:
 class Batch:
     """Room for `count` images, dense in the spec's layout.
 
-    NumPy's, so that torch is needed for bfloat16 alone, which NumPy lacks.
+    NumPy's on the host, so that torch is needed for bfloat16 alone, which NumPy lacks. For a CUDA device there is
+    memory on it besides, from where `fetch` copies.
 
     Args:
         count: images.
         spec: gives dtype and layout.
         size: (height, width) of every output.
+        device: where they are made: a name that `Preprocessor` takes.
     """
 
-    def __init__(self, count: int, spec: Spec, size: tuple[int, int]) -> None:
+    def __init__(self, count: int, spec: Spec, size: tuple[int, int], device: str = "cpu") -> None:
         self._spec = spec
         shape = (count, *row_shape(spec, size))
-        if spec.dtype_name == "bfloat16":
+        on_device = device.startswith("cuda")
+        if on_device or spec.dtype_name == "bfloat16":
             try:
                 torch = _torch.require()
             except ImportError:
                 raise Unusable("--dtype bfloat16 needs torch: pip install torch") from None
-            self._stored: Any = torch.empty(shape, dtype=torch.bfloat16)
+            dtype = getattr(torch, spec.dtype_name)
+            self._stored: Any = torch.empty(shape, dtype=dtype)
+            self._made: Any = torch.empty(shape, dtype=dtype, device=device) if on_device else self._stored
         else:
-            self._stored = np.empty(shape, spec.dtype_name)
+            self._stored = self._made = np.empty(shape, spec.dtype_name)
         self._channels_last = is_channels_last(spec)
 
     def slots(self, count: int) -> Any:
         """The first `count` images as (count, C, H, W), for `out=`."""
-        rows = self._stored[:count]
+        rows = self._made[:count]
         if not self._channels_last:
             return rows
         return rows.permute(0, 3, 1, 2) if _torch.is_tensor(rows) else rows.transpose(0, 3, 1, 2)
+
+    def fetch(self, count: int) -> None:
+        """Brings the first `count` images to the host, once they are made."""
+        if self._made is not self._stored:
+            self._stored[:count].copy_(self._made[:count])
 
     def raw(self, count: int) -> npt.NDArray[np.uint8]:
         """The first `count` images' bytes, 1-D, without a copy."""

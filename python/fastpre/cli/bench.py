@@ -13,11 +13,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fastpre import Spec, _core
+from fastpre import ImageError, ImageReadError, Spec, _core
+from fastpre.errors import path_as_text
 
 from . import Unusable
-from .files import find, printable
-from .options import json_option
+from .command import Command
+from .files import Failure, find, list_failures, paths_argument, printable
+from .options import device_option, json_option
 from .photographs import generated, shipped
 from .reference import Contestant, fastpre_contestant, one_thread, torchvision_contestants
 from .rivals import rivals
@@ -28,31 +30,35 @@ __all__ = ["bench"]
 GENERATED = 16
 
 
-@click.command()
-@click.argument("paths", nargs=-1, metavar="[DIR|FILE]...", type=click.Path(exists=True))
-@click.option("--limit", type=click.IntRange(min=1), default=64, show_default=True, help="Images, evenly spread.")
+@click.command(cls=Command, examples=["fastpre bench photos/", "fastpre bench --rounds 9 --json > bench.json"])
+@paths_argument(required=False)
 @click.option(
-    "--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Each contestant once a round."
+    "--limit", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Images, evenly spread."
 )
+@click.option(
+    "--rounds",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Each contestant once a round.",
+)
+@device_option
 @json_option
-def bench(paths: tuple[str, ...], limit: int, rounds: int, as_json: bool) -> None:
-    r"""Compare fastpre with torchvision, Pillow, OpenCV and simplejpeg, one thread each.
+def bench(paths: tuple[str, ...], limit: int, rounds: int, device: str, as_json: bool) -> None:
+    """Compare with other libraries, here.
 
-    The job is the default one (shorter side to 256, centre crop 224, ImageNet's normalization) from
-    bytes in memory to a float32 tensor. Images are those given, else those that installed packages
-    ship, else made ones. Rounds are interleaved; the table gives each contestant's median, worst
-    and best, how many times faster fastpre is, and how far its result is from torchvision's PIL path.
-
-    \b
-    Example:
-      fastpre bench photos/
-      fastpre bench --rounds 9 --json > bench.json
+    That is torchvision, Pillow, OpenCV and simplejpeg, one thread each. The job is the default one (shorter side to
+    256, centre crop 224, ImageNet's normalization) from bytes in memory to a float32 tensor in the host's memory,
+    whatever the --device. Images are those given, else those that installed packages ship, else made ones.
+    Rounds are interleaved; the table gives each contestant's median, worst and best, how many times faster
+    fastpre is, and how far its result is from torchvision's PIL path.
     """
+    source, images = _images(paths, limit)
     spec = Spec()
     contestants, missing = torchvision_contestants(spec)
     others, missing_others = rivals()
-    source, images = _images(paths, limit)
-    own = fastpre_contestant(spec)
+    own = fastpre_contestant(spec, device)
     contestants = [own, *contestants, *others]
     with one_thread():
         images, results = _usable(contestants, images)
@@ -68,6 +74,7 @@ def bench(paths: tuple[str, ...], limit: int, rounds: int, as_json: bool) -> Non
         "source": source,
         "bytes": sum(map(len, images)),
         "rounds": rounds,
+        "device": device,
         "target": _core.active_target(),
         "reference": reference,
         "results": {
@@ -89,10 +96,13 @@ def bench(paths: tuple[str, ...], limit: int, rounds: int, as_json: bool) -> Non
 def _images(paths: Sequence[str], limit: int) -> tuple[str, list[bytes]]:
     """What the images are, and their bytes."""
     if paths:
-        files = [found.path for found in find(paths)[0]]
+        search = find(paths)
+        search.say_skipped()
+        list_failures(search.failures)
+        files = [found.path for found in search.files]
         source = ", ".join(map(printable, paths))
         if not files:
-            raise click.UsageError(f"no JPEG files in {source}")
+            raise Unusable(f"not one file of {source} can be read")
     else:
         files = [str(path) for path in shipped()]
         if not files:
@@ -100,19 +110,28 @@ def _images(paths: Sequence[str], limit: int) -> tuple[str, list[bytes]]:
         source = "photographs that installed packages ship"
     streams = []
     for i in range(min(limit, len(files))):
-        with open(files[i * len(files) // min(limit, len(files))], "rb") as f:
-            streams.append(f.read())
+        path = files[i * len(files) // min(limit, len(files))]
+        try:
+            with open(path, "rb") as f:
+                streams.append(f.read())
+        except OSError as e:
+            list_failures([Failure(path_as_text(path), ImageReadError.__name__, f"cannot open: {e.strerror}")])
     return source, streams
 
 
 def _usable(contestants: Sequence[Contestant], images: Sequence[bytes]) -> tuple[list[bytes], dict[str, list[Any]]]:
-    """The images that every contestant can use, and its results for them."""
+    """The images that every contestant can use, fastpre first, and its results for them."""
+    own, *others = contestants
     kept: list[bytes] = []
     results: dict[str, list[Any]] = {c.name: [] for c in contestants}
     for image in images:
         try:
-            row = [np.asarray(c.run([image])[0]) for c in contestants]
-        except Exception:  # whatever a contestant raises: it is an image that it cannot use
+            row = [np.asarray(own.run([image])[0])]
+        except ImageError:
+            continue
+        try:
+            row += [np.asarray(c.run([image])[0]) for c in others]
+        except Exception:  # whatever another one raises: it is an image that it cannot use
             continue
         kept.append(image)
         for contestant, result in zip(contestants, row, strict=True):
@@ -140,9 +159,10 @@ def _show(report: dict[str, Any], rates: dict[str, Rate]) -> None:
             f"{result['ratio']:.2f}x",
             "" if off is None else "bit-equal" if off == 0 else f"{off:.2g}",
         )
+    where = report["target"] if report["device"] == "cpu" else f"{report['device']}, {report['target']}"
     click.echo(
         f"{report['images']} images ({report['source']}), {report['bytes'] / report['images'] / 1000:,.0f} kB each "
-        f"on average; median of {report['rounds']} rounds; {report['target']}"
+        f"on average; median of {report['rounds']} rounds; {where}"
     )
     Console(width=max(100, Console().width)).print(table)
     for name, why in report["missing"].items():

@@ -53,13 +53,14 @@ class Comparison:
         return lines + [f"{name} left out: {why}" for name, why in self.missing.items()]
 
 
-def compare(files: Sequence[Found], spec: Spec) -> Comparison:
+def compare(files: Sequence[Found], spec: Spec, device: str) -> Comparison:
     """Compares on at most `MOST_FILES` of the files, evenly spread; they are read beforehand.
 
     Args:
         files: that fastpre could turn into tensors; one that torchvision refuses counts as not
             bit-equal, and is left out of the timing.
         spec: what was done to them.
+        device: where.
 
     Raises:
         Unusable: torch, torchvision or Pillow is missing, or there is nothing to compare.
@@ -67,7 +68,7 @@ def compare(files: Sequence[Found], spec: Spec) -> Comparison:
     contestants, missing = torchvision_contestants(spec)
     if PIL_PATH in missing:
         raise Unusable(f"--compare needs torch, torchvision and Pillow: {missing[PIL_PATH]}")
-    own = fastpre_contestant(spec)
+    own = fastpre_contestant(spec, device)
     sample = [files[i * len(files) // MOST_FILES] for i in range(MOST_FILES)] if len(files) > MOST_FILES else files
     with one_thread():
         usable: list[bytes] = []

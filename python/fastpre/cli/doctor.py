@@ -14,6 +14,8 @@ import numpy as np
 from fastpre import Preprocessor, Spec, __version__, _core
 
 from .accelerators import cuda_report, cuda_rows
+from .command import Command
+from .options import json_option
 from .photographs import generated
 from .reference import bit_equal
 
@@ -22,17 +24,13 @@ __all__ = ["doctor", "gray_jpeg"]
 LIBRARIES = ("numpy", "torch", "torchvision", "pillow", "click", "rich", "safetensors", "nvidia-nvjpeg")
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")
+@click.command(cls=Command, examples=["fastpre doctor", "FASTPRE_TARGET=AVX2 fastpre doctor --json"])
+@json_option
 def doctor(as_json: bool) -> None:
-    r"""Show versions, instruction sets, threads, CUDA devices and what they lack; then check that decoding works.
+    """Show and check the installation.
 
-    The exit code is 2 if the check fails.
-
-    \b
-    Example:
-      fastpre doctor
-      FASTPRE_TARGET=AVX2 fastpre doctor --json
+    Versions, instruction sets, threads, CUDA devices and what they lack; then some images are decoded. The exit code
+    is 2 if that goes wrong.
     """
     checks = {"flat gray": _check_flat_gray(), **_check_against_pillow(), **_check_cuda()}
     build = _core.build_info()

@@ -11,7 +11,8 @@ import click
 
 from fastpre import ImageError, Plan, Spec, plan
 
-from .files import printable
+from .command import Command
+from .files import Failure, find, paths_argument, printable
 from .options import json_option, spec_options
 
 __all__ = ["inspect", "subsampling"]
@@ -39,33 +40,45 @@ SUBSAMPLINGS = {
 }
 
 
-@click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
+@click.command(
+    cls=Command,
+    examples=[
+        "fastpre inspect cat.jpg",
+        "fastpre inspect photos/",
+        "fastpre inspect --json --resize 480x640 --crop none *.jpg",
+    ],
+)
+@paths_argument(exist=False)
 @json_option
 @spec_options
-def inspect(files: tuple[str, ...], as_json: bool, spec: Spec) -> None:
-    r"""Show a JPEG's header, the plan that the options make of it, and its cost.
+def inspect(paths: tuple[str, ...], as_json: bool, spec: Spec) -> None:
+    """Show a JPEG's header, plan and cost.
 
-    Nothing is decoded. The reason why a file cannot be used goes to stderr, and the exit code is 1.
-
-    \b
-    Example:
-      fastpre inspect cat.jpg
-      fastpre inspect --json --resize 480x640 --crop none *.jpg
+    The plan is what the options make of the header; nothing is decoded. Folders are searched as by `fastpre run`.
+    The reason why a file cannot be used goes to stderr, and the exit code is 1.
     """
+    search = find(paths)
+    search.say_skipped()
     results: list[dict[str, Any]] = []
     failed = False
-    for name in files:
+
+    def fail(failure: Failure) -> None:
+        nonlocal failed
+        failed = True
+        results.append({"file": failure.name, "error": failure.error, "reason": failure.reason})
+        click.echo(failure.line(), err=True)
+
+    for file in search.files:
         try:
-            made = plan(name, spec)
+            made = plan(file.path, spec)
         except ImageError as e:
-            failed = True
-            results.append({"file": name, "error": type(e).__name__, "reason": e.reason})
-            click.echo(f"{printable(name)}: {type(e).__name__}: {e.reason}", err=True)
+            fail(Failure(file.name, type(e).__name__, e.reason))
         else:
-            results.append({"file": name, **dataclasses.asdict(made)})
+            results.append({"file": file.name, **dataclasses.asdict(made)})
             if not as_json:
-                _show(name, made)
+                _show(file.name, made)
+    for failure in search.failures:
+        fail(failure)
     if as_json:
         click.echo(json.dumps(results, indent=2))
     if failed:

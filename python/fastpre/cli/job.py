@@ -12,22 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpre import ImageError, Preprocessor, Spec, __version__
+from fastpre import ImageError, Preprocessor
 
-from .batch import Batch, is_channels_last, row_shape
-from .files import Found
-from .shards import ShardWriter, shard_paths
+from .batch import Batch
+from .files import Failure, Found, Search
+from .formats import Shard, shard_paths
 
-__all__ = ["Failure", "Outcome", "process"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """A file that gave no tensor, and why: the error's type and its reason."""
-
-    name: str
-    error: str
-    reason: str
+__all__ = ["Outcome", "process"]
 
 
 @dataclasses.dataclass
@@ -55,70 +46,71 @@ class Outcome:
 
 
 def process(
-    files: Sequence[Found],
+    search: Search,
     pre: Preprocessor,
     output: str,
+    file_format: type[Shard],
     *,
     batch_size: int,
     shard_size: int,
     pictures: int,
     strict: bool,
-    progress: Callable[[int], object],
+    progress: Callable[[int, int], object],
 ) -> Outcome:
-    """Preprocesses `files` and writes the tensor, its names and its spec.
+    """Preprocesses the files found and writes the tensor, its names and its spec.
 
     Each shard stands for `shard_size` consecutive files and holds those of them that are good.
     Files get their names once all are complete; with `strict` and a failure, or when nothing is
     usable, none does.
 
     Args:
-        files: in the order of the tensor's rows.
+        search: the files, in the order of the tensor's rows, and what is already known to fail.
         pre: what to do with them; its spec must fix the output's size.
         output: path of the file, or the pattern of the shards' paths.
+        file_format: of each of them.
         batch_size: images in memory at a time.
         shard_size: files per shard.
         pictures: at most so many go into `Outcome.pictures`.
         strict: one bad file spoils all.
-        progress: called with the number of files done since the last call.
+        progress: called with the numbers of files done and failed so far.
 
     Raises:
         OSError: the output cannot be written.
     """
     size = pre.spec.output_size
     assert size is not None
-    outcome = Outcome()
+    files = search.files
+    outcome = Outcome(failures=list(search.failures))
     every = max(1, len(files) // pictures) if pictures else 0
-    batch = Batch(min(batch_size, shard_size, len(files)), pre.spec, size)
+    batch = Batch(min(batch_size, shard_size, len(files)), pre.spec, size, pre.device)
+    done = 0
     with contextlib.ExitStack() as stack:
-        writers: list[ShardWriter] = []
+        shards: list[Shard] = []
         for number, path in enumerate(shard_paths(output, len(files), shard_size)):
             group = files[number * shard_size : (number + 1) * shard_size]
-            writer = _writer(path, group, pre.spec, size)
-            stack.callback(writer.discard)
-            writers.append(writer)
+            shard = file_format(path, [f.name for f in group], pre.spec, size)
+            stack.callback(shard.discard)  # before there is anything, so that a signal finds no gap
+            shard.open()
+            shards.append(shard)
             for first, part in _chunks(group, batch_size):
                 kept = _run(part, pre, batch, outcome)
                 start = time.perf_counter()
-                writer.write([f.name for f in kept], batch.raw(len(kept)))
+                shard.write([f.name for f in kept], batch.raw(len(kept)))
                 outcome.write_s += time.perf_counter() - start
                 if every and len(outcome.pictures) < pictures:
-                    wanted = {f.name for f in part[-(number * shard_size + first) % every :: every]}
-                    shown = [(f.name, batch.picture(i)) for i, f in enumerate(kept) if f.name in wanted]
+                    wanted = {f.path for f in part[-(number * shard_size + first) % every :: every]}
+                    shown = [(f.name, batch.picture(i)) for i, f in enumerate(kept) if f.path in wanted]
                     outcome.pictures += shown[: pictures - len(outcome.pictures)]
-                progress(len(part))
-            writer.finish()
+                done += len(part)
+                progress(done, len(outcome.failures))
+            start = time.perf_counter()
+            shard.finish()
+            outcome.write_s += time.perf_counter() - start
         if outcome.kept and not (strict and outcome.failures):
-            for writer in writers:
-                writer.publish()
-            outcome.outputs = [writer.path for writer in writers]
+            for shard in shards:
+                shard.publish()
+            outcome.outputs = [path for shard in shards for path in shard.paths_of(shard.path)]
     return outcome
-
-
-def _writer(path: str, files: Sequence[Found], spec: Spec, size: tuple[int, int]) -> ShardWriter:
-    shape = row_shape(spec, size)
-    layout = "NHWC" if is_channels_last(spec) else "NCHW"
-    metadata = {"fastpre": __version__, "spec": repr(spec), "layout": layout}
-    return ShardWriter(path, [f.name for f in files], shape, spec.dtype_name, metadata)
 
 
 def _chunks(items: Sequence[Found], size: int) -> Iterator[tuple[int, Sequence[Found]]]:
@@ -130,6 +122,8 @@ def _run(part: Sequence[Found], pre: Preprocessor, batch: Batch, outcome: Outcom
     """Fills the first rows of `batch`; returns the files that they are."""
     start = time.perf_counter()
     result: Any = pre.run([f.path for f in part], out=batch.slots(len(part)), on_error="skip")
+    kept = [part[i] for i in result.indices]
+    batch.fetch(len(kept))
     outcome.preprocess_s += time.perf_counter() - start
     for file, image in zip(part, result.images, strict=True):
         outcome.stages_us.update(image.stages_us)
@@ -139,6 +133,5 @@ def _run(part: Sequence[Found], pre: Preprocessor, batch: Batch, outcome: Outcom
         else:
             reason = error.reason if isinstance(error, ImageError) else str(error)
             outcome.failures.append(Failure(file.name, type(error).__name__, reason))
-    kept = [part[i] for i in result.indices]
     outcome.kept += kept
     return kept

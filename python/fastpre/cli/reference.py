@@ -39,9 +39,11 @@ class Contestant:
     run: Callable[[Sequence[bytes]], Any]
 
 
-def fastpre_contestant(spec: Spec) -> Contestant:
-    """The whole batch in one call, on one thread."""
-    pre = Preprocessor(spec, num_threads=1)
+def fastpre_contestant(spec: Spec, device: str = "cpu") -> Contestant:
+    """The whole batch in one call, on one thread of the host; results of a CUDA device come to the host too."""
+    pre = Preprocessor(spec, device, num_threads=1)
+    if device.startswith("cuda"):
+        return Contestant("fastpre", lambda images: pre(images).cpu())
     if not _torch.installed():
         return Contestant("fastpre", lambda images: list(np.from_dlpack(pre.dlpack(images))))
     return Contestant("fastpre", pre)
@@ -102,10 +104,16 @@ def _pil_path(spec: Spec) -> Callable[[bytes], Any]:
     tv = importlib.import_module("torchvision.transforms")
     steps: list[Any] = []
     if spec.resize is not None:
-        steps.append(tv.Resize(spec.resize, tv.InterpolationMode(spec.interpolation)))
+        steps.append(tv.Resize(spec.resize, tv.InterpolationMode(spec.interpolation), spec.max_size))
     if spec.crop is not None:
         steps.append(tv.CenterCrop(spec.crop))
-    steps.append(tv.PILToTensor() if spec.dtype_name == "uint8" else tv.ToTensor())
+    if spec.dtype_name == "uint8":
+        steps.append(tv.PILToTensor())
+    elif spec.rescale == "divide":
+        steps.append(tv.ToTensor())
+    else:
+        v2 = importlib.import_module("torchvision.transforms.v2")
+        steps += [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)]
     if spec.color == "BGR":
         steps.append(lambda tensor: tensor.flip(0))
     if spec.dtype_name != "uint8":
@@ -136,7 +144,7 @@ def _tensor_path(spec: Spec) -> Callable[[bytes], Any]:
         x = io_.decode_jpeg(encoded, mode=mode, apply_exif_orientation=spec.exif_orientation)
         if spec.resize is not None:
             size = [spec.resize] if isinstance(spec.resize, int) else list(spec.resize)
-            x = f.resize(x, size, f.InterpolationMode(spec.interpolation), antialias=True)
+            x = f.resize(x, size, f.InterpolationMode(spec.interpolation), spec.max_size, antialias=True)
         if spec.crop is not None:
             x = f.center_crop(x, [spec.crop] if isinstance(spec.crop, int) else list(spec.crop))
         if spec.color == "BGR":

@@ -1,43 +1,61 @@
-"""`fastpre run`: folders of JPEGs to a safetensors file."""
+"""`fastpre run`: folders of JPEGs to one tensor on disk."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import json
-import os
-from collections import Counter
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fastpre import Preprocessor, Spec, _core
+from fastpre import Preprocessor, Spec
 
 from . import Unusable
-from .batch import row_shape
-from .compare import Comparison, compare
-from .files import Found, find, printable
-from .job import Failure, Outcome, process
-from .options import json_option, spec_options, threads_option
-from .sheet import MOST_PICTURES, check_pillow, contact_sheet
+from .command import Command
+from .compare import compare
+from .destination import PartialFile, refuse_what_is_no_file
+from .files import Search, find, list_failures, paths_argument, printable
+from .formats import Shard, format_of, shard_paths
+from .job import Outcome, process
+from .options import device_option, json_option, spec_options, threads_option
+from .progress import progress
+from .sheet import MOST_PICTURES, check_preview, contact_sheet
+from .summary import Summary
 
 __all__ = ["run"]
 
-MOST_LISTED = 20  # bad files named on a terminal; --json lists all
 
-
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="DIR|FILE...", type=click.Path(exists=True))
-@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The safetensors file to write.")
-@click.option("--preview", type=click.Path(dir_okay=False), help="Write a contact sheet (PNG) of the tensors.")
+@click.command(
+    cls=Command,
+    examples=[
+        "fastpre run photos/ -o photos.safetensors --preview sheet.png --compare",
+        "fastpre run photos/ -o photos.npy --dtype uint8",
+        "fastpre run a.jpg b.jpg -o two.pt --device cuda",
+    ],
+)
+@paths_argument()
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", type=click.Path(), help="What to write: .safetensors, .npy or .pt."
+)
+@click.option("--preview", metavar="FILE", type=click.Path(), help="Write a contact sheet (.png) of the tensors.")
 @click.option("--compare", "with_torchvision", is_flag=True, help="Check and time torchvision on the same files.")
 @click.option("--strict", is_flag=True, help="A bad file is fatal: exit code 1, and no output.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=128, show_default=True, help="Images in memory at a time."
+    "--batch-size",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=128,
+    show_default=True,
+    help="Images in memory at a time.",
 )
 @click.option(
-    "--shard-size", type=click.IntRange(min=1), default=16384, show_default=True, help="Images per output file."
+    "--shard-size",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=16384,
+    show_default=True,
+    help="Images per output file.",
 )
+@device_option
 @threads_option
 @json_option
 @spec_options
@@ -49,132 +67,90 @@ def run(
     strict: bool,
     batch_size: int,
     shard_size: int,
+    device: str,
     threads: int | None,
     as_json: bool,
     spec: Spec,
 ) -> None:
-    r"""Preprocess JPEGs into the tensor `images` (N, C, H, W) of a safetensors file.
+    r"""Turn JPEGs into one tensor on disk.
 
-    Folders are searched recursively for .jpg, .jpeg, .jpe and .jfif. Bad files are listed at the
-    end, with reasons, and left out. The file's metadata say which files are kept, in order (`files`,
-    a JSON list), the `spec`, the `layout` (NHWC with --channels-last, else NCHW) and fastpre's version.
-    More than --shard-size images go to out-00001-of-000NN.safetensors and so on.
+    Folders are searched recursively for JPEGs: by name, and by the first bytes of files named otherwise. Other
+    files are skipped and counted. Bad files are listed at the end, with reasons, and left out.
 
-    \b
-    Example:
-      fastpre run photos/ -o photos.safetensors --preview sheet.png --compare
-      python -c "import safetensors.torch as s; print(s.load_file('photos.safetensors')['images'].shape)"
+    The output's name says the format, and with the tensor goes what it holds: `files` (names, in the order of
+    rows), `spec`, `layout` and fastpre's version. In .safetensors that is the tensor `images`, and metadata; in
+    .npy one array, with the rest in a .npy.json beside it; in .pt a dict of `images` and the rest. `layout` is
+    NHWC with --channels-last, else NCHW; a .pt is always NCHW, with that memory format. Names are UTF-8; other
+    bytes of a path are written \xNN.
+
+    More than --shard-size images go to out-00001-of-000NN.safetensors and so on. Files get their names once
+    all are complete. A .pt takes twice its size on disk while it is written.
     """
     if spec.output_size is None:
         raise click.UsageError("one tensor needs one size: set --crop, or --resize HEIGHTxWIDTH")
+    file_format = format_of(output, spec)
     if preview is not None:
-        check_pillow()
-    files, unreadable = find(paths)
-    if not files:
-        raise click.UsageError(f"no JPEG files in {', '.join(map(printable, paths))}")
-    for path in (output, preview):
-        if path is not None and os.path.dirname(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        check_preview(preview)
+        refuse_what_is_no_file(preview, "--preview")
+    search = find(paths)
+    search.say_skipped()
+    for shard in shard_paths(output, len(search.files), shard_size):
+        for path in file_format.paths_of(shard):
+            refuse_what_is_no_file(path, "-o")
 
-    outcome = _process(
-        files,
-        Preprocessor(spec, num_threads=threads),
-        output,
-        batch_size,
-        shard_size,
-        MOST_PICTURES if preview else 0,
-        strict,
-    )
-    outcome.failures += [Failure(str(e.filename), type(e).__name__, e.strerror or str(e)) for e in unreadable]
-    if preview is not None and outcome.pictures:
-        contact_sheet(outcome.pictures).save(preview, format="PNG")
-        outcome.outputs.append(preview)
-    comparison = compare(outcome.kept, spec) if with_torchvision and outcome.kept else None
+    try:
+        pre = Preprocessor(spec, device, threads)
+    except ValueError as e:
+        raise click.UsageError(str(e)) from e
+    with contextlib.ExitStack() as stack:
+        sheet = picture = None
+        if preview is not None:
+            sheet = PartialFile(preview)
+            stack.callback(sheet.discard)
+            picture = sheet.open()  # an error now, not after an hour of work
+        outcome = _process(
+            search, pre, output, file_format, batch_size, shard_size, MOST_PICTURES if sheet else 0, strict
+        )
+        if sheet is not None and picture is not None and outcome.outputs and outcome.pictures:
+            contact_sheet(outcome.pictures).save(picture, format="PNG")
+            sheet.publish()
+            outcome.outputs.append(sheet.path)
+    comparison = compare(outcome.kept, spec, device) if with_torchvision and outcome.kept else None
 
-    used = threads or _core.available_threads()
+    summary = Summary(outcome, search.skipped, comparison, pre)
     if as_json:
-        click.echo(json.dumps(_summary(outcome, comparison, spec, used), indent=2))
+        click.echo(json.dumps(summary.json(), indent=2))
     else:
-        _report(outcome, comparison, spec, used)
-    _list_failures(outcome.failures, nothing_written=not outcome.outputs)
+        summary.show()
+    list_failures(outcome.failures)
+    if not outcome.outputs:
+        click.echo("nothing was written", err=True)
     if (strict and outcome.failures) or not outcome.kept:
         raise SystemExit(1)
 
 
 def _process(
-    files: list[Found], pre: Preprocessor, output: str, batch_size: int, shard_size: int, pictures: int, strict: bool
+    search: Search,
+    pre: Preprocessor,
+    output: str,
+    file_format: type[Shard],
+    batch_size: int,
+    shard_size: int,
+    pictures: int,
+    strict: bool,
 ) -> Outcome:
-    console = Console(stderr=True)
-    columns = (TextColumn("preprocessing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=len(files))
+    with progress(len(search.files)) as report:
         try:
             return process(
-                files,
+                search,
                 pre,
                 output,
+                file_format,
                 batch_size=batch_size,
                 shard_size=shard_size,
                 pictures=pictures,
                 strict=strict,
-                progress=lambda done: bar.advance(task, done),
+                progress=report,
             )
         except OSError as e:
             raise Unusable(f"cannot write {printable(output)}: {e.strerror or e}") from e
-
-
-def _shares(stages_us: Counter[str]) -> dict[str, float]:
-    total = sum(stages_us.values())
-    return {stage: us / total if total else 0.0 for stage, us in stages_us.items()}
-
-
-def _rate(outcome: Outcome) -> float:
-    return len(outcome.kept) / outcome.preprocess_s if outcome.preprocess_s else 0.0
-
-
-def _report(outcome: Outcome, comparison: Comparison | None, spec: Spec, threads: int) -> None:
-    assert spec.output_size is not None
-    shape = (len(outcome.kept), *row_shape(spec, spec.output_size))
-    where = ", ".join(f"{stage} {share:.1%}" for stage, share in _shares(outcome.stages_us).items())
-    decoders = ", ".join(f"{name} {count}" for name, count in outcome.decoders.items())
-    rows = {
-        "images": f"{len(outcome.kept)} kept, {len(outcome.failures)} failed; {spec.dtype_name} {shape}",
-        "speed": f"{_rate(outcome):,.1f} images/s ({outcome.preprocess_s:.3f} s, threads: {threads}), "
-        f"then {outcome.write_s:.3f} s of writing",
-        "time": where,
-        "decoded": decoders or "nothing",
-    }
-    for name, text in rows.items():
-        click.echo(f"{name:<8} {text}")
-    for line in comparison.lines() if comparison else ():
-        click.echo(f"{'compare':<8} {line}")
-    for path in outcome.outputs:
-        click.echo(f"{'wrote':<8} {printable(path)} ({os.path.getsize(path):,} bytes)")
-
-
-def _summary(outcome: Outcome, comparison: Comparison | None, spec: Spec, threads: int) -> dict[str, object]:
-    assert spec.output_size is not None
-    return {
-        "images": len(outcome.kept),
-        "failed": [dataclasses.asdict(f) for f in outcome.failures],
-        "shape": [len(outcome.kept), *row_shape(spec, spec.output_size)],
-        "dtype": spec.dtype_name,
-        "spec": repr(spec),
-        "outputs": outcome.outputs,
-        "threads": threads,
-        "images_per_s": _rate(outcome),
-        "preprocess_s": outcome.preprocess_s,
-        "write_s": outcome.write_s,
-        "stages_us": dict(outcome.stages_us),
-        "decoders": dict(outcome.decoders),
-        "compare": dataclasses.asdict(comparison) if comparison else None,
-    }
-
-
-def _list_failures(failures: list[Failure], nothing_written: bool) -> None:
-    for failure in failures[:MOST_LISTED]:
-        click.echo(f"bad file {printable(failure.name)}: {failure.error}: {failure.reason}", err=True)
-    if len(failures) > MOST_LISTED:
-        click.echo(f"... and {len(failures) - MOST_LISTED} more; --json lists them all", err=True)
-    if nothing_written:
-        click.echo("nothing was written", err=True)

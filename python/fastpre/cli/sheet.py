@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +17,7 @@ from .files import printable
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
-__all__ = ["MOST_PICTURES", "check_pillow", "contact_sheet"]
+__all__ = ["MOST_PICTURES", "check_preview", "contact_sheet"]
 
 MOST_PICTURES = 64
 CELL = 192  # pixels: the longer side of a picture on the sheet
@@ -26,12 +27,15 @@ CAPTION = 18  # height of a name
 PAPER, INK = (250, 250, 250), (60, 60, 60)
 
 
-def check_pillow() -> None:
-    """Says what to install before an hour of work is lost.
+def check_preview(path: str) -> None:
+    """Says what is wrong before an hour of work is lost.
 
     Raises:
+        click.UsageError: the name is no PNG's.
         Unusable: Pillow is not installed.
     """
+    if not path.lower().endswith(".png"):
+        raise click.UsageError(f"--preview {printable(path)}: it is a PNG, name it .png")
     try:
         import PIL.Image  # noqa: F401
     except ImportError:

@@ -1,0 +1,86 @@
+#include "cpu/batch.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "cpu/pool.h"
+#include "plan/plan.h"
+
+namespace fastpre {
+namespace {
+
+// A file's pixels are unknown until it is read; photographs have about half a byte a pixel.
+double CostOf(const Source& source, const Spec& spec) {
+  if (source.is_path) {
+    struct stat status;
+    if (::stat(source.path.c_str(), &status) != 0) return 0.0;
+    return DecodeCost(static_cast<size_t>(status.st_size), 2 * static_cast<int64_t>(status.st_size));
+  }
+  try {
+    const Header h = ParseHeader(source.bytes, spec.limits, false, false);
+    return DecodeCost(h.bytes, h.pixels());
+  } catch (const Error&) {
+    return 0.0;
+  }
+}
+
+// Costliest first, so that one 20 MP photograph does not start last and end a batch late.
+std::vector<size_t> Schedule(const Batch& batch) {
+  const std::vector<Source>& sources = *batch.sources;
+  std::vector<size_t> order(sources.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (batch.threads < 2 || sources.size() < 2) return order;
+  std::vector<double> cost(sources.size());
+  for (size_t i = 0; i < sources.size(); ++i) cost[i] = CostOf(sources[i], *batch.spec);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return cost[a] > cost[b]; });
+  return order;
+}
+
+}  // namespace
+
+std::vector<Record> Run(const Batch& batch) {
+  const std::vector<Source>& sources = *batch.sources;
+  std::vector<Record> records(sources.size());
+  const CallContext::Scope caller(batch.context);  // for what this thread does between images
+  const std::vector<size_t> order = Schedule(batch);
+  ParallelFor(sources.size(), batch.threads, [&](size_t turn, Worker& worker) {
+    const CallContext::Scope scope(batch.context);
+    const size_t i = order[turn];
+    const OutputView out = batch.slot(i);
+    const auto begin = [&] {
+      if (batch.context) batch.context->Begin();
+    };
+    if (Recorded(&records[i], begin)) {
+      // Threads that have no image of their own help with the large ones.
+      PoolCrew crew(batch.threads / static_cast<int>(sources.size()) - 1, batch.threads);
+      worker.Run(sources[i], *batch.spec, *batch.affine, out, &records[i], &crew);
+    }
+    // A slot never keeps half an image, whatever the caller does with the record.
+    const bool cancelled = batch.context && batch.context->cancelled();
+    if (!records[i].ok && !cancelled) FillSlot(out, batch.fill);
+  });
+  if (batch.context && batch.context->cancelled()) throw Cancelled();
+  return records;
+}
+
+void FillSlot(const OutputView& out, float value) {
+  auto fill = [&](auto* data, auto v) {
+    for (int c = 0; c < out.channels; ++c) {
+      for (int y = 0; y < out.height; ++y) {
+        auto* p = data + c * out.stride_c + y * out.stride_y;
+        for (int x = 0; x < out.width; ++x) p[x * out.stride_x] = v;
+      }
+    }
+  };
+  const uint32_t bits = ElementBits(out.dtype, value);
+  switch (ElementSize(out.dtype)) {
+    case 1: return fill(static_cast<uint8_t*>(out.data), static_cast<uint8_t>(bits));
+    case 2: return fill(static_cast<uint16_t*>(out.data), static_cast<uint16_t>(bits));
+    default: return fill(static_cast<float*>(out.data), value);
+  }
+}
+
+}  // namespace fastpre
