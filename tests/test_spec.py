@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode
 
 import fastpre
 from fastpre import Spec
+from fastpre.spec import INTERPOLATIONS
 
 VARIED: list[dict[str, Any]] = [
     {},
@@ -64,6 +67,67 @@ def test_names_and_torch_values_are_the_same() -> None:
     assert Spec(resize=[64]) == Spec(resize=64)
     assert Spec(resize=[64, 32]) == Spec(resize=(64, 32))
     assert Spec(dtype="uint8").dtype is torch.uint8
+
+
+@pytest.mark.parametrize("name", INTERPOLATIONS)
+def test_interpolation_of_other_libraries(name: str) -> None:
+    for value in (Image.Resampling[name.upper()], InterpolationMode[name.upper()]):
+        spec = Spec(interpolation=value)
+        assert spec == Spec(interpolation=name)
+        assert type(spec.interpolation) is str
+
+
+@pytest.mark.parametrize(
+    "value", [member for member in Image.Resampling if member.name.lower() not in INTERPOLATIONS], ids=str
+)
+def test_filters_that_fastpre_lacks_are_refused_by_name(value: Image.Resampling) -> None:
+    with pytest.raises(ValueError, match=f"interpolation must be one of .*, got '{value.name.lower()}'"):
+        Spec(interpolation=value)
+
+
+def test_other_enums_are_no_interpolation() -> None:
+    with pytest.raises(TypeError, match="interpolation must be one of"):
+        Spec(interpolation=Image.Transpose.ROTATE_90)
+
+
+def test_nearest_exact_is_pillows_nearest() -> None:
+    """As torchvision resizes a PIL image with it."""
+    assert Spec(interpolation=InterpolationMode.NEAREST_EXACT) == Spec(interpolation="nearest")
+
+
+# pickle.dumps(FROM_0_1) by version 0.1.0, before SpecFields.
+PICKLE_0_1 = (
+    b"\x80\x02cfastpre.spec\nSpec\n)\x81}(X\x06\x00\x00\x00resizeK\x1eK(\x86X\x04\x00\x00\x00cropK\x14X\r\x00\x00\x00"
+    b"interpolationX\x08\x00\x00\x00bilinearX\x04\x00\x00\x00meanG?\xd9\xfb\xe7l\x8bC\x96G?\xdd/\x1a\x9f\xbev\xc9G?\xdf\n="
+    b"p\xa3\xd7\n\x87X\x03\x00\x00\x00stdG?\xcc\xcc\xcc\xcc\xcc\xcc\xcdG?\xcc\xac\x081&\xe9yG?\xcdO\xdf;dZ\x1d\x87X\x0b"
+    b"\x00\x00\x00_dtype_nameX\x07\x00\x00\x00float16X\x13\x00\x00\x00_memory_format_nameX\r\x00\x00\x00channels_lastX\x05"
+    b"\x00\x00\x00colorX\x03\x00\x00\x00BGRX\x10\x00\x00\x00exif_orientation\x89X\x08\x00\x00\x00fidelityX\x05\x00\x00"
+    b"\x00exactX\n\x00\x00\x00max_pixelsJ\xaa\xaa\xaa\nX\t\x00\x00\x00max_bytesJ\x00\x00\x00\x10X\x08\x00\x00\x00"
+    b"max_sizeNX\x07\x00\x00\x00rescaleX\x06\x00\x00\x00divideX\n\x00\x00\x00pass_orderX\x08\x00\x00\x00adaptiveub."
+)
+FROM_0_1 = Spec(
+    resize=(30, 40), crop=20, dtype="float16", memory_format="channels_last", color="BGR", pass_order="adaptive"
+)
+
+
+def test_a_pickle_of_an_older_version_loads() -> None:
+    old = pickle.loads(PICKLE_0_1)
+    assert old == FROM_0_1
+    assert hash(old) == hash(FROM_0_1)
+    assert repr(old) == repr(FROM_0_1)
+    assert old.dtype is torch.float16
+    assert old.compiled() is FROM_0_1.compiled()
+
+
+@pytest.mark.parametrize("name", ["max_bytes", "max_size", "rescale"])
+def test_a_pickle_without_a_field_has_its_default(name: str) -> None:
+    """As an older version's is, that did not know the field."""
+    old = copy.copy(FROM_0_1)
+    del old.__dict__[name]
+    old = pickle.loads(pickle.dumps(old))
+    assert name not in old.__dict__
+    assert old == FROM_0_1
+    assert old.compiled() is FROM_0_1.compiled()
 
 
 def test_defaults() -> None:

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
+
+
+class Readable(Protocol):
+    """An open file, or what acts like one."""
+
+    def read(self) -> bytes:
+        """All that is left of it."""
+
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +27,16 @@ if TYPE_CHECKING:
 
     TorchDtype: TypeAlias = torch.dtype
     TorchMemoryFormat: TypeAlias = torch.memory_format
-    Image: TypeAlias = Buffer | np.ndarray[Any, np.dtype[np.uint8]] | torch.Tensor | str | os.PathLike[str] | None
+    Image: TypeAlias = (
+        Buffer
+        | np.ndarray[Any, np.dtype[np.uint8]]
+        | torch.Tensor
+        | str
+        | os.PathLike[str]
+        | Readable
+        | Mapping[str, bytes | str | None]
+        | None
+    )
 else:  # without torch, and for what evaluates annotations at run time
     TorchDtype = TorchMemoryFormat = Image = Any
 
@@ -34,12 +51,13 @@ __all__ = [
     "OnError",
     "PassOrder",
     "PerChannel",
+    "Readable",
     "Rescale",
     "Size",
     "SpecFields",
 ]
 
-# Images: what a batch is given as. A str is one too for type checkers; the call refuses it.
+# What a batch is given as. For type checkers a str is a batch of paths; the call refuses it.
 Images: TypeAlias = Iterable[Image]
 Size: TypeAlias = int | tuple[int, int]
 Interpolation: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]

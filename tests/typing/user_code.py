@@ -5,6 +5,7 @@ A line with `type: ignore` must be an error: both checkers report one that is no
 
 from __future__ import annotations
 
+import io
 import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +44,9 @@ def one_call(images: list[bytes], pixels: torch.Tensor, array_: Array) -> None:
         exif_orientation=True,
         fidelity="fast",
         max_pixels=10**6,
+        max_output_pixels=10**6,
         max_bytes=10**6,
+        max_work=10**9,
         max_size=None,
         rescale="multiply",
         pass_order="adaptive",
@@ -51,6 +54,7 @@ def one_call(images: list[bytes], pixels: torch.Tensor, array_: Array) -> None:
         pin_memory=False,
         on_error="fill",
         fill=-1.0,
+        deadline_s=0.5,
         num_threads=2,
     )
     fastpre.decode_resize_normalize(images, dtype="bfloat16", memory_format="channels_last", device="cuda:1")
@@ -71,11 +75,13 @@ def kinds_of_images(data: bytes, path: Path, bytes_: np.ndarray[Any, np.dtype[np
     pre([bytearray(data), memoryview(data), array("B", data), mmap.mmap(-1, 9)])
     pre([path, str(path), bytes_, torch.frombuffer(bytearray(data), dtype=torch.uint8)])
     pre(iter((data, path)))
+    pre([io.BytesIO(data), path.open("rb"), {"bytes": data, "path": None}, None])
     batch: Images = [data, path]
     pre(batch)
 
     pre([1, 2])  # type: ignore[list-item]
     pre(None)  # type: ignore[call-overload]
+    pre([path.open("r")])  # type: ignore[list-item]
 
 
 def specs() -> fastpre.Spec:
@@ -103,13 +109,15 @@ def own_call(images: Images, **fields: Unpack[SpecFields]) -> torch.Tensor:
 
 def results(images: list[str], array_: Array) -> Iterator[str]:
     pre = fastpre.Preprocessor(fastpre.Spec(), device="cpu", num_threads=None)
-    result = pre.run(images, on_error="skip")
+    result = pre.run(images, on_error="skip", deadline_s=2)
     assert_type(result.tensor, torch.Tensor)
     assert_type(pre.run(images, out=array_).tensor, Array)
     show(result)
     for image in result.images:
         assert_type(image, fastpre.ImageResult)
         error = image.error
+        if isinstance(error, fastpre.DeadlineExceeded):
+            yield "late"
         if isinstance(error, fastpre.ImageError):
             yield f"{error.index} {error.name} {error.reason}"
         yield f"{image.ok} {image.width * image.height} {image.decoder.upper()} {image.stages_us['decode'] / 1000}"
