@@ -2,7 +2,6 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
 OUT := out
 IMAGES ?=
 FUZZ_SECONDS ?= 300
@@ -20,24 +19,34 @@ endif
 export CC CXX
 
 SETUP := scripts/make-venv.sh scripts/find-python.sh scripts/system-packages.sh
+DEMO_STAMP := $(VENV)/demo.stamp
+DEV_STAMP := $(VENV)/dev.stamp
+# What `make test` has built will do for the demo.
+DEMO_BUILD := $(or $(wildcard $(DEV_STAMP)),$(DEMO_STAMP))
+
+# Kernels for this machine's GPUs only; wheels have all architectures. The demo does without CUDA where there is no GPU.
+$(DEMO_STAMP) $(DEV_STAMP): export FASTPRE_CUDA_ARCHITECTURES ?= native
+$(DEMO_STAMP): export FASTPRE_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),AUTO,OFF)
 
 .PHONY: help demo test wheel lint sanitize fuzz neon gpu docs bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  IMAGES=folder: your own photographs, for demo and bench; PYTHON=/path/to/python3: for the first set-up"
+	@echo "  FASTPRE_CUDA=AUTO|ON|OFF: compile the CUDA backend; AUTO: if there is nvcc (demo: and a GPU)"
+	@echo "  FASTPRE_CUDA_ARCHITECTURES=all|native|\"80;90\": for which GPUs; native: this machine's (wheel: all)"
 
-demo: $(VENV)/demo.stamp ## Preprocess photographs, compare with torchvision, write out/
+demo: $(DEMO_BUILD) ## Preprocess photographs, compare with torchvision, write out/
 	@test -n "$(IMAGES)" -o -d $(OUT)/photographs || $(BIN)/python scripts/photographs.py $(OUT)/photographs
 	$(BIN)/fastpre run "$(or $(IMAGES),$(OUT)/photographs)" -o $(OUT)/images.safetensors --preview $(OUT)/preview.png --compare
 
-test: $(VENV)/dev.stamp ## Build the extension and run the tests
+test: $(DEV_STAMP) ## Build the extension and run the tests
 	$(BIN)/python -m pytest -q tests
 
 wheel: $(VENV)/venv.stamp ## Build a self-contained wheel into dist/, and try it in an empty environment
 	scripts/build-wheel.sh $(VENV) dist
 
-lint: $(VENV)/dev.stamp ## Check style, types and formatting
+lint: $(DEV_STAMP) ## Check style, types and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -48,36 +57,35 @@ lint: $(VENV)/dev.stamp ## Check style, types and formatting
 sanitize: $(VENV)/venv.stamp ## Run the C++ tests under address and undefined-behaviour sanitizers
 	scripts/sanitize.sh $(BIN)
 
-fuzz: $(VENV)/dev.stamp ## Fuzz the core for FUZZ_SECONDS (needs clang)
+fuzz: $(DEV_STAMP) ## Fuzz the core for FUZZ_SECONDS (needs clang)
 	scripts/fuzz.sh $(BIN) $(FUZZ_SECONDS)
 
 neon: $(VENV)/venv.stamp ## Run the C++ tests for 64-bit ARM under QEMU (Debian)
 	scripts/test-neon.sh $(BIN)
 
-gpu: $(VENV)/dev.stamp ## Test and measure the CUDA backend on a GPU, into out/gpu; without one, what the emulator can show
+gpu: $(DEV_STAMP) ## Test and measure the CUDA backend on a GPU, into out/gpu; without one, what the emulator can show
 	$(BIN)/python benchmarks/gpu.py --out $(OUT)/gpu $(GPU_OPTIONS)
 
-docs: $(VENV)/dev.stamp ## Write the API reference from the docstrings to out/api
+docs: $(DEV_STAMP) ## Write the API reference from the docstrings to out/api
 	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre
 
-bench: $(VENV)/dev.stamp ## Compare speeds with other libraries on this machine
+bench: $(DEV_STAMP) ## Compare speeds with other libraries on this machine
 	$(BIN)/fastpre bench $(if $(IMAGES),"$(IMAGES)")
 
 clean: ## Remove everything that was built, downloaded or written
 	rm -rf $(VENV) build dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
-# Stamps: a second call installs nothing, unless a source or pyproject.toml has changed. Without build
-# isolation, compiling again is incremental.
+# Stamps: a second call installs nothing, unless a source or pyproject.toml has changed.
 $(VENV)/venv.stamp: $(SETUP)
 	@scripts/make-venv.sh $(VENV)
 	@touch $@
 
-$(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml $(SOURCES)
-	@echo "compiling fastpre; installing what is missing of torch, torchvision, Pillow (a few minutes the first time)"
-	@$(PIP) install -q --no-build-isolation '.[torch,preview]'
+$(DEMO_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)
+	@echo "compiling fastpre (a minute on two cores); installing torch, torchvision, Pillow (up to 3 GB) if they are missing"
+	@$(BIN)/python scripts/install.py torch,preview
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/venv.stamp pyproject.toml $(SOURCES)
-	@echo "compiling fastpre; installing what is missing of its development tools (a few minutes the first time)"
-	@$(PIP) install -q --no-build-isolation '.[dev]'
+$(DEV_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)
+	@echo "compiling fastpre (a minute on two cores); installing torch (up to 3 GB) and the tools of development if they are missing"
+	@$(BIN)/python scripts/install.py dev
 	@touch $@

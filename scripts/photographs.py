@@ -32,7 +32,7 @@ CUT = "china.jpg"
 
 def wheel(package: str, folder: str) -> zipfile.ZipFile:
     """Downloads the package's wheel, without what it depends on."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-qq", "--no-deps"]
     subprocess.run([*pip, "--only-binary", ":all:", "-d", folder, package], check=True)
     (path,) = Path(folder).glob(package.replace("-", "_") + "-*.whl")
     return zipfile.ZipFile(path)
