@@ -9,7 +9,7 @@ import inspect
 import numbers
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
 
 from . import _core, _torch
 from .typing import (
@@ -363,11 +363,9 @@ def shows_spec_fields(defaults: bool = True) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
         *own, _ = signature.parameters.values()
+        hints = get_type_hints(SpecFields)
         fields = [
-            parameter.replace(
-                annotation=getattr(hint := SpecFields.__annotations__[name], "__forward_arg__", hint),
-                default=parameter.default if defaults else ...,
-            )
+            parameter.replace(annotation=hints[name], default=parameter.default if defaults else ...)
             for name, parameter in inspect.signature(Spec).parameters.items()
         ]
         first = next((i for i, p in enumerate(own) if p.kind is p.KEYWORD_ONLY), len(own))
