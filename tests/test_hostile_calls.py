@@ -98,6 +98,15 @@ def test_fill_is_a_number_where_pixels_are() -> None:
     assert fastpre.decode_resize_normalize([b""], on_error="fill", fill=float("nan")).isnan().all()
 
 
+def test_a_null_address_is_refused_by_the_core_too() -> None:
+    compiled = fastpre.Spec(crop=8).compiled()
+    with pytest.raises(ValueError, match="no memory"):
+        fastpre._core.run(compiled, [PHOTO], 0, (8, 8), (192, 64, 8, 1), 1, 0.0)
+    with pytest.raises(ValueError, match="no memory"):
+        fastpre._core.run_pixels(compiled, np.zeros((9, 9, 3), np.uint8), 0, (8, 8), (64, 8, 1))
+    assert fastpre._core.run(compiled, [], 0, (8, 8), (192, 64, 8, 1), 1, 0.0) == []
+
+
 def test_a_size_that_overflows_is_out_of_memory() -> None:
     with pytest.raises(MemoryError):
         fastpre._core.HostTensor(shape=[2**31, 2**31, 2**31], strides=[1, 1, 1], dtype="float32")

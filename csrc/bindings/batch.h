@@ -1,6 +1,8 @@
 // A batch's memory, as Python gives it: an address and element strides of (N, C, H, W).
 #pragma once
 
+#include <pybind11/pybind11.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +12,11 @@
 #include "plan/spec.h"
 
 namespace fastpre::bindings {
+
+// A second line of defence: Python has checked whose memory it is.
+inline void RequireMemory(uintptr_t data, size_t elements) {
+  if (data == 0 && elements > 0) throw pybind11::value_error("the output has elements and no memory");
+}
 
 struct BatchSlots {
   uintptr_t data;

@@ -28,6 +28,7 @@ std::vector<Record> RunBatch(const CompiledSpec& spec, const py::sequence& image
                              std::optional<double> deadline_s, const Cancellation* cancellation) {
   ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's
   const Sources sources(images);
+  RequireMemory(data, sources.list().size() * size.first * size.second);
   Call call(deadline_s, cancellation);
   Batch batch;
   batch.sources = &sources.list();
@@ -49,6 +50,7 @@ Record RunPixels(const CompiledSpec& spec, const py::buffer& pixels, uintptr_t d
   if (info.ndim != 3 || info.itemsize != 1 || (info.shape[2] != 3 && info.shape[2] != 1)) {
     throw py::value_error("pixels must be a uint8 array of shape (height, width, 3 or 1)");
   }
+  RequireMemory(data, static_cast<size_t>(size.first) * size.second);
   PixelView view;
   view.data = static_cast<const uint8_t*>(info.ptr);
   view.height = static_cast<int>(info.shape[0]);

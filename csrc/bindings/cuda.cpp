@@ -26,6 +26,7 @@ std::vector<Record> CudaRun(const CompiledSpec& spec, const py::sequence& images
                             const Cancellation* cancellation) {
   ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's
   const Sources sources(images);
+  RequireMemory(data, sources.list().size() * size.first * size.second);
   Call call(deadline_s, cancellation);
   cuda::Batch batch;
   batch.sources = &sources.list();
