@@ -28,6 +28,8 @@ def test_kinds(kind: type[fastpre.ImageError]) -> None:
     assert str(kind("broken", 3)) == "image 3: broken"
     assert str(kind("broken", name="a.jpg")) == "a.jpg: broken"
     assert str(kind("broken")) == "broken"
+    assert str(kind("broken", 3, "a.jpg", 17)) == "image 3 (dataset index 17, a.jpg): broken"
+    assert str(kind("broken", 3, dataset_index=17)) == "image 3 (dataset index 17): broken"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,21 @@ def test_pickle(kind: type[fastpre.ImageError]) -> None:
         assert type(twin) is kind
         assert (twin.reason, twin.index, twin.name) == (error.reason, error.index, error.name)
         assert str(twin) == str(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_it_came_from_pickles_too(kind: type[fastpre.ImageError]) -> None:
+    """Also if it became known after the error was made."""
+    early, late = kind("broken", 3, "a.jpg", 17), kind("broken", 3)
+    late.locate("a.jpg", 17)
+    assert repr(late) == repr(early)
+    for error in (early, late):
+        for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert (type(twin), twin.reason, twin.index) == (kind, "broken", 3)
+            assert (twin.name, twin.dataset_index) == ("a.jpg", 17)
+            assert str(twin) == str(error)
+    late.locate(None, 18)
+    assert (late.name, late.dataset_index) == ("a.jpg", 18)
 
 
 def test_machine_and_bug_are_not_the_images_fault() -> None:

@@ -6,6 +6,8 @@ An `ImageError` is about one image and never costs the rest of its batch; wrong 
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "BackendUnavailable",
     "CancelledError",
@@ -36,21 +38,34 @@ class ImageError(Exception):
     Attributes:
         reason: what is wrong with it, in words.
         index: its position in the batch, or None for a call about a single image.
-        name: its path where it came as one, as it can be opened, else None.
+        name: its path where it came as one or with one, as it can be opened, else None.
+        dataset_index: what a `fastpre.data.Loader` asked its dataset for: `dataset[error.dataset_index]` is the sample.
+            None elsewhere, and for iterable datasets.
     """
 
-    def __init__(self, reason: str = "", index: int | None = None, name: str | None = None) -> None:
-        super().__init__(reason, index, name)
+    def __init__(
+        self, reason: str = "", index: int | None = None, name: str | None = None, dataset_index: Any = None
+    ) -> None:
+        super().__init__(reason, index, name, dataset_index)
         self.reason = reason
         self.index = index
         self.name = name
+        self.dataset_index = dataset_index
 
     def __str__(self) -> str:
-        where = "" if self.index is None else f"image {self.index}"
+        known = [] if self.dataset_index is None else [f"dataset index {self.dataset_index}"]
         if self.name is not None:
-            name = path_as_text(self.name)
-            where += f" ({name})" if where else name
+            known.append(path_as_text(self.name))
+        where = "" if self.index is None else f"image {self.index}"
+        if known:
+            where += f" ({', '.join(known)})" if where else ", ".join(known)
         return f"{where}: {self.reason}" if where else self.reason
+
+    def locate(self, name: str | None, dataset_index: Any) -> None:
+        """Adds where the image came from, once that is known."""
+        self.name = self.name if name is None else name
+        self.dataset_index = dataset_index
+        self.args = (self.reason, self.index, self.name, dataset_index)  # what repr shows and pickle sends
 
 
 class CorruptImage(ImageError):
@@ -66,7 +81,7 @@ class LimitExceeded(ImageError):
 
 
 class ImageReadError(ImageError):
-    """The path could not be opened or read, or there is no image at all (None)."""
+    """The path or open file could not be read, or there is no image at all (None)."""
 
 
 class DeadlineExceeded(ImageError):

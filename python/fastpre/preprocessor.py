@@ -174,8 +174,11 @@ class Preprocessor:
 
         Args:
             images: bytes-like objects, 1-D uint8 arrays or tensors, or paths; used without a copy
-                where they are contiguous. They must not change during the call: an `mmap` whose file is cut
-                meanwhile kills the process (SIGBUS), while a path, which is read and not mapped, gives an error.
+                where they are contiguous. Also open binary files and whatever else has a `.read()` (`io.BytesIO`),
+                read from where they stand to their end; and dicts of "bytes" and "path", of which the bytes count
+                if there are any, as Hugging Face's `datasets.Image(decode=False)` gives them.
+                They must not change during the call: an `mmap` whose file is cut meanwhile kills the process
+                (SIGBUS), while a path, which is read and not mapped, gives an error.
                 None is an image that is missing: its error is `ImageReadError`.
             out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
                 on the device, any strides without overlap, whose memory is its own: not a lazy view, a wrapper or a
@@ -201,7 +204,7 @@ class Preprocessor:
             KeyboardInterrupt: or whatever else a signal's handler raises.
         """
         call = self._call(fill, deadline_s)
-        items = _sources.sources(images)
+        items, names = _sources.sources(images)
         size = self._check(items, on_error, out)
         shape = (len(items), self.spec.channels, *size)
         memory = (
@@ -210,7 +213,7 @@ class Preprocessor:
             else self._device.adopt(out, shape, self.spec)
         )
         records = self._device.execute(self.spec, items, memory, size, call)
-        results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
+        results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         kept = [r.index for r in results if r.ok or on_error == "fill"]
         tensor = memory.value
@@ -228,14 +231,14 @@ class Preprocessor:
         if self.device.startswith("cuda"):
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
         call = self._call(fill, None)
-        items = _sources.sources(images)
+        items, names = _sources.sources(images)
         size = self._check(items, on_error, None)
         shape = (len(items), self.spec.channels, *size)
         strides = _output.dense_strides(shape, self.spec.memory_format_name)
         tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
         memory = _output.Output(tensor, tensor.data_ptr, strides)
         records = self._device.execute(self.spec, items, memory, size, call)
-        results = [ImageResult(i, record, _sources.name(items[i])) for i, record in enumerate(records)]
+        results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         return tensor
 
