@@ -171,7 +171,13 @@ def data() -> None:
     loader = fastpre.data.Loader(Photos(), fastpre.Spec(), batch_size=2, on_error="skip", shuffle=True)
     for images, labels in loader:
         print(images, labels)
-    print(len(loader), loader.errors, loader.spec)
+    print(len(loader), loader.spec, [(error.name, error.dataset_index) for error in loader.errors])
+    loader.sampler.set_epoch(1)
+    paths: list[Path] = [Path("a.jpg")]
+    fastpre.data.Loader(paths, device=torch.device("cpu"))
+    fastpre.data.Loader(("a.jpg", b""))
+    fastpre.data.Loader([(b"", 1), (None, 2)], batch_size=2)
+    fastpre.data.Loader(torch.utils.data.Subset(Photos(), [0]))
     torch.utils.data.DataLoader(Photos(), collate_fn=fastpre.data.collate(fastpre.Spec(), on_error="fill"))
 
     fastpre.data.Loader(Photos(), on_error="ignore")  # type: ignore[arg-type]

@@ -6,20 +6,19 @@ for images, labels in loader: ...
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from .collate import collate
 from .loader import Loader
 
 if TYPE_CHECKING:
-    from .folder import ImageFolder
+    from .folder import IgnoredImagesWarning, ImageFolder
 
-__all__ = ["ImageFolder", "Loader", "collate"]
+__all__ = ["IgnoredImagesWarning", "ImageFolder", "Loader", "collate"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ImageFolder":  # imports torchvision, which nothing else here needs
-        from .folder import ImageFolder
-
-        return ImageFolder
+    if name in ("IgnoredImagesWarning", "ImageFolder"):  # import torchvision, which nothing else here needs
+        return getattr(importlib.import_module(".folder", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

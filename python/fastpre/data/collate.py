@@ -5,30 +5,45 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import default_collate, get_worker_info
 
 from .. import _output, _sources
+from ..errors import ImageError, ImageReadError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec
+from .dataset import Numbered
 
 __all__ = ["collate"]
 
 PLACEHOLDER = ""  # stands where the image was; default_collate passes strings through
 
 
+Payload: TypeAlias = bytes | str | ImageReadError | None
+
+
 class Compressed(NamedTuple):
     """A batch as workers send it.
 
     Attributes:
-        images: compressed bytes, or paths.
+        images: each a `Payload`: compressed bytes, or a path; None or an error where there is no image.
+        names: the images' paths where they are known.
+        indices: the samples' indices in the dataset; None if it has none.
         rest: the collated samples, without what belongs at index 0; None where samples are images alone.
     """
 
-    images: list[bytes | str]
+    images: list[Any]
+    names: list[str | None]
+    indices: list[Any] | None
     rest: Any
+
+    def locate(self, error: ImageError) -> ImageError:
+        """Adds to one of this batch's errors where its image came from."""
+        if error.index is not None:
+            error.locate(self.names[error.index], self.indices and self.indices[error.index])
+        return error
 
 
 class Decoded(NamedTuple):
@@ -43,7 +58,7 @@ class Decoded(NamedTuple):
 
     tensor: torch.Tensor
     value: Any
-    errors: list[Exception]
+    errors: list[ImageError]
     ready: torch.cuda.Event | None = None
 
 
@@ -51,21 +66,26 @@ def pack(samples: list[Any]) -> Compressed:
     """Collates samples without decoding.
 
     Args:
-        samples: images, or tuples or lists that begin with one.
+        samples: images, or tuples or lists that begin with one; or each of these as a `Numbered`.
 
     Raises:
         TypeError: an image that is neither compressed bytes nor a path.
     """
-    if not isinstance(samples[0], (tuple, list)):
-        return Compressed([_payload(image, i) for i, image in enumerate(samples)], None)
-    images = [_payload(sample[0], i) for i, sample in enumerate(samples)]
-    return Compressed(images, default_collate([_with_first(sample, PLACEHOLDER) for sample in samples]))
+    indices: list[Any] | None = None
+    if isinstance(samples[0], Numbered):
+        indices, samples = [s.index for s in samples], [s.sample for s in samples]
+    alone = not isinstance(samples[0], (tuple, list))
+    images = samples if alone else [sample[0] for sample in samples]
+    payloads = [_payload(image, i) for i, image in enumerate(images)]
+    names = [_sources.name(image) for image in images]
+    rest = None if alone else default_collate([_with_first(sample, PLACEHOLDER) for sample in samples])
+    return Compressed(payloads, names, indices, rest)
 
 
-def _payload(image: Any, index: int) -> bytes | str:
+def _payload(image: Any, index: int) -> Payload:
     """An image that pickles: paths stay paths, because the decoding threads read files side by side."""
     source = _sources.source(image, index)
-    if isinstance(source, (bytes, str)):
+    if source is None or isinstance(source, (bytes, str, ImageReadError)):
         return source
     try:
         return bytes(memoryview(source))
@@ -116,15 +136,24 @@ class Decoder:
         self.on_error: OnError = on_error
         self.fill = float(fill)
 
+    def __repr__(self) -> str:
+        policy = f"on_error={self.on_error!r}" + (f", fill={self.fill}" if self.on_error == "fill" else "")
+        return f"Decoder({self.preprocessor!r}, {policy})"
+
     def __call__(self, batch: Compressed, out: torch.Tensor | None = None) -> Decoded:
         """The batch with its images decoded; those that are skipped take their targets with them."""
-        result = self.preprocessor.run(batch.images, out=out, on_error=self.on_error, fill=self.fill)
+        try:
+            result = self.preprocessor.run(batch.images, out=out, on_error=self.on_error, fill=self.fill)
+        except ImageError as error:
+            batch.locate(error)
+            raise
+        errors = [batch.locate(error) for error in result.errors if isinstance(error, ImageError)]
         rest = batch.rest
         if rest is None:
-            return Decoded(result.tensor, result.tensor, result.errors)
+            return Decoded(result.tensor, result.tensor, errors)
         if len(result.indices) < len(batch.images):
             rest = select(rest, result.indices)
-        return Decoded(result.tensor, _with_first(rest, result.tensor), result.errors)
+        return Decoded(result.tensor, _with_first(rest, result.tensor), errors)
 
 
 class Collate:
@@ -132,6 +161,9 @@ class Collate:
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
+
+    def __repr__(self) -> str:
+        return f"Collate({self.decoder!r})"
 
     def __call__(self, samples: list[Any]) -> Any:
         """The collated batch, with the images as one tensor."""
@@ -152,7 +184,7 @@ class Collate:
 def collate(
     spec: Spec | None = None,
     *,
-    device: Any = "cpu",
+    device: str | torch.device = "cpu",
     num_threads: int | None = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
@@ -171,8 +203,8 @@ def collate(
         fill: the value of a failed image's slot, in the output's scale.
 
     Returns:
-        A function of a list of samples: images (compressed bytes or paths) alone to their (N, C, H, W) tensor; or
-        tuples and lists that begin with an image, arranged as `default_collate` does, with the tensor first.
+        A function of a list of samples: images (whatever `Preprocessor.run` takes) alone to their (N, C, H, W) tensor;
+        or tuples and lists that begin with an image, arranged as `default_collate` does, with the tensor first.
 
     Raises:
         BackendUnavailable: the device cannot be used here; in a forked worker, when the first batch is decoded.

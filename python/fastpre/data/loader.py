@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from .. import _devices
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec, whole
 from .collate import Compressed, Decoded, Decoder, pack
+from .dataset import InWorker, Samples, checked
 from .prefetch import END, Ahead, Failed, Inline, Outcome
 
 __all__ = ["Loader"]
@@ -28,14 +30,18 @@ class Loader:
     under way at once.
 
     Args:
-        dataset: map-style or iterable. Its items are images, or tuples or lists that begin with one: bytes-like,
-            1-D uint8 arrays or tensors, or paths, which are read by the decoding threads.
+        dataset: a map-style or iterable Dataset, or a list, tuple or other sequence. Its items are images, or tuples
+            or lists that begin with one: whatever `Preprocessor.run` takes; paths are read by the decoding threads.
+            A torchvision `ImageFolder` or `DatasetFolder` without a transform, also as part of a `Subset` or
+            `ConcatDataset`, is taken as it is: its files are read (by the workers if there are any) and decoded here
+            instead of by its `loader`, if that is one of torchvision's own or `fastpre.transforms.read_bytes`.
         spec: what to do with the images. None: `Spec()`.
         device: where batches are decoded and stay: "cpu", "cuda" (torch's current device when an iteration begins),
             "cuda:1", or a torch.device. Workers never touch it, so forked ones are fine.
-        on_error: "raise" the `ImageError` in its batch's place (`.index` is the place in the batch; the next `next()`
-            goes on with the batch after), "fill" the image's slot with `fill`, or "skip" the image and its targets
-            (a batch can become empty, N = 0).
+        on_error: "raise" the `ImageError` in its batch's place (`.index` is the place in the batch, `.dataset_index`
+            that in a map-style dataset, `.name` the path if it is known; the next `next()` goes on with the batch
+            after), "fill" the image's slot with `fill`, or "skip" the image and its targets (a batch can become
+            empty, N = 0).
         fill: the value of a failed image's slot, in the output's scale.
         num_threads: decoding threads. None: the CPUs that this process may use.
         prefetch_batches: how many batches a background thread decodes ahead. 0: the consuming thread decodes.
@@ -51,16 +57,16 @@ class Loader:
 
     Raises:
         BackendUnavailable: the device, or pinned memory, cannot be had here.
-        ValueError, TypeError: wrong arguments.
+        ValueError, TypeError: wrong arguments; a dataset that cannot be taken as it is, with what to write instead.
     """
 
     def __init__(
         self,
-        dataset: Dataset[Any],
+        dataset: Samples,
         spec: Spec | None = None,
         *,
         batch_size: int = 1,
-        device: Any = "cpu",
+        device: str | torch.device = "cpu",
         num_workers: int = 0,
         shuffle: bool | None = None,
         sampler: Sampler[Any] | Iterable[Any] | None = None,
@@ -72,7 +78,7 @@ class Loader:
         persistent_workers: bool = False,
         generator: torch.Generator | None = None,
         worker_init_fn: Callable[[int], None] | None = None,
-        multiprocessing_context: Any = None,
+        multiprocessing_context: str | BaseContext | None = None,
         timeout: float = 0,
         num_threads: int | None = None,
         prefetch_batches: int = 2,
@@ -92,13 +98,14 @@ class Loader:
             "collate_fn": pack,
             "pin_memory": pin_memory,
             "timeout": timeout,
-            "worker_init_fn": worker_init_fn,
+            "worker_init_fn": worker_init_fn and InWorker(worker_init_fn),
             "multiprocessing_context": multiprocessing_context,
             "generator": generator,
             "prefetch_factor": prefetch_factor,
         }
+        self._dataset = dataset
         self._loader: DataLoader[Any] = DataLoader(
-            dataset,
+            checked(dataset),
             batch_size=batch_size,
             shuffle=shuffle,
             sampler=sampler,
@@ -109,7 +116,15 @@ class Loader:
         )
         self._streams: dict[int, torch.cuda.Stream] = {}
         self._served: Inline | Ahead | None = None  # whom the persistent workers work for
-        self.errors: list[Exception] = []
+        self.errors: list[ImageError] = []
+
+    def __repr__(self) -> str:
+        count = f" of {len(self.dataset)}" if hasattr(self.dataset, "__len__") else ""
+        size = "batch_sampler=..." if self.batch_size is None else f"batch_size={self.batch_size}"
+        return (
+            f"Loader({type(self.dataset).__name__}{count}, {self.spec!r}, {size}, device={self.device!r}, "
+            f"num_workers={self._loader.num_workers})"
+        )
 
     @property
     def spec(self) -> Spec:
@@ -122,9 +137,9 @@ class Loader:
         return self._decoder.preprocessor.device
 
     @property
-    def dataset(self) -> Dataset[Any]:
-        """The dataset."""
-        return self._loader.dataset
+    def dataset(self) -> Samples:
+        """The dataset, as it was given."""
+        return self._dataset
 
     @property
     def sampler(self) -> Any:
@@ -196,6 +211,9 @@ class Batches(Iterator[Any]):
         self._stream = stream
         self._finalizer = weakref.finalize(self, stream.close)
         self._finalizer.atexit = False  # too late by then; see Ahead
+
+    def __repr__(self) -> str:
+        return f"Batches({self._loader!r}, {'open' if self._finalizer.alive else 'closed'})"
 
     def __next__(self) -> Any:
         """The next batch.
