@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -35,10 +35,11 @@ class DecodeResizeNormalize(torch.nn.Module):
 
     Args:
         spec: what to do; or give `Spec`'s fields as keywords.
-        num_threads: None: 1 inside a DataLoader worker; one image uses one thread anyway.
+        num_threads: threads for one image; the more than one help with a large one only. None: 1 inside a DataLoader
+            worker, else the CPUs that this process may use.
 
-    The input is a JPEG (bytes-like, 1-D uint8 tensor or array, or a path), a PIL image, or a uint8
-    (C, H, W) tensor with 1 or 3 channels; the latter two skip the decoding and are otherwise treated
+    The input is a JPEG (whatever `Preprocessor.run` takes: bytes-like, a path, an open file, ...), a PIL image, or a
+    uint8 (C, H, W) tensor with 1 or 3 channels; the latter two skip the decoding and are otherwise treated
     alike. The result is (C, out_h, out_w) of the spec's dtype.
 
     Raises:
@@ -65,6 +66,13 @@ class DecodeResizeNormalize(torch.nn.Module):
         if hasattr(image, "convert") and hasattr(image, "getbands"):
             return self._from_pixels(self._pil_pixels(image))
         return self._preprocessor([image])[0]
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """What torch.jit.script asks of a module."""
+        raise TypeError(
+            f"{type(self).__name__} cannot be scripted: TorchScript knows no bytes and no PIL images. Script the model "
+            "alone and write scripted(transform(image)[None]), or use torch.compile"
+        )
 
     def extra_repr(self) -> str:
         """The Spec, inside `repr(module)`."""
@@ -104,11 +112,16 @@ def _tensor_pixels(image: torch.Tensor) -> np.ndarray[Any, Any]:
 def fuse(transform: Any, *, num_threads: int | None = None) -> DecodeResizeNormalize:
     """The same torchvision transform, fused with the decoding.
 
-    Accepts a classification preset (`weights.transforms()`) or a `Compose` (v1 or v2) of Resize,
-    CenterCrop, ToTensor / PILToTensor / ToImage, ConvertImageDtype / ToDtype and Normalize.
+    Accepts a classification preset (`weights.transforms()`) or a `Compose` (v1 or v2) of RGB, Grayscale (one channel,
+    before Resize), Resize, CenterCrop, ToTensor / PILToTensor / ToImage, ConvertImageDtype / ToDtype and Normalize. A
+    function or `Lambda` that does `image.convert("RGB")` and nothing else, as in CLIP's transform, may stand anywhere
+    before ToTensor.
+
+    The result equals the original's on `PIL.Image.open(f).convert("RGB")`. Without that conversion the original may
+    resize a CMYK image as CMYK and differ.
 
     Raises:
-        ValueError: a step that cannot be expressed, by name.
+        ValueError: a step that cannot be expressed, by name, and what to write instead.
         TypeError: no torchvision transform at all.
 
     Warns:

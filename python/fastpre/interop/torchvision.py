@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..spec import Spec
+from .functions import converts_to_rgb, function_of
+from .refusals import foreign, named, refused, unknown
 
 __all__ = ["InexactFusionWarning", "spec_from_torchvision"]
 
@@ -33,8 +35,13 @@ _FILTERS = {
 }
 
 
-def _refuse(step: object, why: str) -> ValueError:
-    return ValueError(f"cannot fuse {type(step).__name__}: {why}")
+_LISTS = "fuse reads a list of steps; write torchvision.transforms.Compose([...])"
+_REPEAT = "write Grayscale(1) alone, and .expand(3, -1, -1) repeats the channel"
+
+KNOWN = (
+    "RGB, Grayscale, Resize, CenterCrop, ToTensor, PILToTensor, ToImage, ToDtype, ConvertImageDtype and Normalize, in "
+    "that order"
+)
 
 
 def _is_torchvision(step: object) -> bool:
@@ -69,14 +76,23 @@ class _Reader:
     state: str = "pil"  # then "uint8" (a tensor), "float32" ([0, 1]) and "normalized"
     normalized: bool = False
 
+    @property
+    def channels(self) -> int:
+        """Of the image at this step."""
+        return 1 if self.fields.get("color") == "L" else 3
+
     def read(self, step: Any) -> None:
+        function = function_of(step)
+        if function is not None and converts_to_rgb(function):
+            if self.state != "pil":
+                raise refused(step, "a tensor reaches it; put it before the conversion to a tensor")
+            self._read_RGB(step)
+            return
         name = type(step).__name__
-        method = getattr(self, f"_read_{name}", None)
-        if not _is_torchvision(step) and name != "Identity":
-            raise _refuse(step, "it is not one of torchvision's transforms")
+        known = _is_torchvision(step) or name == "Identity"
+        method = getattr(self, f"_read_{name}", None) if known else None
         if method is None:
-            known = "Resize, CenterCrop, ToTensor, PILToTensor, ToImage, ToDtype, ConvertImageDtype, Normalize"
-            raise _refuse(step, f"fastpre can express {known}, in that order")
+            raise unknown(step, KNOWN)
         method(step)
 
     def _read_Identity(self, step: Any) -> None:
@@ -84,13 +100,32 @@ class _Reader:
 
     _read_ToPureTensor = _read_Identity
 
+    def _read_RGB(self, step: Any) -> None:
+        # Nothing to do: what is fused is the transform of an RGB image.
+        if self.channels == 1:
+            raise refused(step, f"it follows Grayscale; {_REPEAT}")
+
+    def _read_Grayscale(self, step: Any) -> None:
+        if step.num_output_channels != 1:
+            raise refused(step, f"{step.num_output_channels} output channels; {_REPEAT}")
+        if self.state != "pil":
+            raise refused(step, "torchvision's gray of a tensor is not Pillow's; put it before the other steps")
+        if self.fields["resize"] is not None:
+            raise refused(
+                step, "it follows Resize, and fastpre converts before resizing; put it before the other steps"
+            )
+        self.fields["color"] = "L"  # if it follows CenterCrop: pixel by pixel, so the order does not matter
+
     def _read_Resize(self, step: Any) -> None:
         if self.fields["resize"] is not None:
-            raise _refuse(step, "there are two of them")
+            raise refused(step, "there are two of them; keep the one that gives the final size")
         if self.fields["crop"] is not None:
-            raise _refuse(step, "it follows CenterCrop; fastpre resizes first")
+            raise refused(step, "it follows CenterCrop, and fastpre resizes first; write Resize before CenterCrop")
         if step.size is None:
-            raise _refuse(step, "size=None (max_size alone) cannot be expressed")
+            raise refused(
+                step,
+                "size=None (max_size alone) cannot be expressed; give the shorter side, Resize(size, max_size=...)",
+            )
         self._geometry(step)
         self.fields["resize"] = _pair(step.size)
         self.fields["max_size"] = step.max_size
@@ -98,22 +133,25 @@ class _Reader:
 
     def _read_CenterCrop(self, step: Any) -> None:
         if self.fields["crop"] is not None:
-            raise _refuse(step, "there are two of them")
+            raise refused(step, "there are two of them; leave one out")
         self._geometry(step)
         self.fields["crop"] = _pair(step.size)
 
     def _geometry(self, step: Any) -> None:
         if self.state not in ("pil", "uint8"):
-            raise _refuse(step, "it follows the conversion to float; fastpre does it on 8-bit pixels")
+            raise refused(step, "it follows the conversion to float, and fastpre does it on 8-bit pixels; put it first")
 
     def _filter(self, step: Any, interpolation: Any, antialias: Any) -> None:
         value = getattr(interpolation, "value", interpolation)
         if value not in _FILTERS:
-            raise _refuse(step, f"interpolation {value!r} is not one of Pillow's filters")
+            raise refused(step, f"interpolation {value!r} is not one of Pillow's filters ({', '.join(_FILTERS)})")
         self.fields["interpolation"] = _FILTERS[value]
         if self.state == "uint8":
             if antialias is False:
-                raise _refuse(step, "it resizes a tensor with antialias=False; Pillow's filters are antialiased")
+                raise refused(
+                    step,
+                    "it resizes a tensor with antialias=False, unlike Pillow's filters; write antialias=True",
+                )
             message = (
                 "Resize after ToImage/PILToTensor runs on a tensor in torchvision; the fused transform gives Pillow's "
                 "result, which differs by a level or so. Put Resize first to make both equal."
@@ -122,12 +160,12 @@ class _Reader:
 
     def _read_ToTensor(self, step: Any) -> None:
         if self.state != "pil":
-            raise _refuse(step, "the image is a tensor already")
+            raise refused(step, "the image is a tensor already; leave it out")
         self.state = "float32"
 
     def _read_PILToTensor(self, step: Any) -> None:
         if self.state != "pil":
-            raise _refuse(step, "the image is a tensor already")
+            raise refused(step, "the image is a tensor already; leave it out")
         self.state = "uint8"
 
     _read_ToImage = _read_PILToTensor
@@ -145,39 +183,56 @@ class _Reader:
         if dtype is None:
             return
         if not step.scale and self.state == "uint8" and str(dtype) != "torch.uint8":
-            raise _refuse(step, "scale=False keeps values in 0..255 as floats")
+            raise refused(step, "scale=False keeps values in 0..255 as floats; write ToDtype(dtype, scale=True)")
         self._convert(step, dtype, "multiply")
 
     def _convert(self, step: Any, dtype: Any, rescale: str) -> None:
         name = str(dtype).removeprefix("torch.")
         if self.state == "pil":
-            raise _refuse(step, "a PIL image reaches it; put ToImage or PILToTensor before")
+            raise refused(step, "a PIL image reaches it; put ToImage or PILToTensor before")
         if self.state == "uint8":
             if name == "uint8":
                 return
             if name != "float32":
-                raise _refuse(step, f"{name} arithmetic: convert to float32 first and to {name} last")
+                raise refused(step, f"{name} arithmetic: convert to float32 first and to {name} last")
             self.fields["rescale"] = rescale
             self.state = "float32"
         elif name in ("float16", "bfloat16"):
             self.fields["dtype"] = name
             self.state = name
         elif name != self.state:
-            raise _refuse(step, f"{self.state} to {name}")
+            raise refused(step, f"it converts {self.state} to {name}; leave it out")
 
     def _read_Normalize(self, step: Any) -> None:
         if self.normalized:
-            raise _refuse(step, "there are two of them")
+            raise refused(step, "there are two of them; write one with the means and deviations of both together")
         if self.state != "float32":
-            raise _refuse(step, f"it needs float32 values, and gets {self.state}")
-        self.fields["mean"] = tuple(float(v) for v in step.mean)
-        self.fields["std"] = tuple(float(v) for v in step.std)
+            raise refused(
+                step, f"it needs float32 values, and gets {self.state}; put ToDtype(torch.float32, scale=True) before"
+            )
+        self.fields["mean"] = self._per_channel(step, step.mean)
+        self.fields["std"] = self._per_channel(step, step.std)
         self.normalized = True
+
+    def _per_channel(self, step: Any, values: Any) -> tuple[float, ...]:
+        """One value for each channel; a single one is broadcast, as by torch."""
+        try:
+            numbers = tuple(float(v) for v in values)
+        except TypeError:  # a number, or a tensor of no dimension
+            numbers = (float(values),)
+        if len(numbers) == 1:
+            return numbers * self.channels
+        if len(numbers) != self.channels:
+            raise refused(
+                step, f"{len(numbers)} values for {self.channels} channels; give one for each, or one for all"
+            )
+        return numbers
 
     def spec(self) -> Spec:
         if self.state == "pil":
             raise ValueError(
-                "cannot fuse: the transform ends with a PIL image; it needs ToTensor, PILToTensor or ToImage"
+                "cannot fuse: the transform ends with a PIL image; append torchvision.transforms.ToTensor() for "
+                "float32 in [0, 1], or PILToTensor() for uint8"
             )
         if self.state == "uint8":
             self.fields["dtype"] = "uint8"
@@ -203,8 +258,13 @@ def spec_from_torchvision(transform: Any) -> Spec:
     if type(transform).__name__ == "ImageClassification" and _is_torchvision(transform):
         return _preset(transform)
     steps = list(_steps(transform))
-    if not any(_is_torchvision(step) for step in steps):
-        raise TypeError(f"expected a torchvision transform, got {type(transform).__name__}")
+    if not steps:
+        raise ValueError(
+            f"cannot fuse an empty {type(transform).__name__}: it leaves the PIL image as it is; for a tensor of its "
+            "pixels write Compose([torchvision.transforms.PILToTensor()])"
+        )
+    if steps[0] is transform and not _is_torchvision(transform):
+        raise TypeError(f"expected a torchvision transform, got {named(transform)}: {foreign(transform) or _LISTS}")
     reader = _Reader()
     for step in steps:
         reader.read(step)

@@ -1,0 +1,78 @@
+"""Why something cannot be fused, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .functions import function_of
+
+__all__ = ["foreign", "named", "refused", "unknown"]
+
+TIMM = (
+    "timm's transforms are not supported yet; with cfg = timm.data.resolve_model_data_config(model) and "
+    "crop_mode='center' write fastpre.Spec(resize=int(cfg['input_size'][-1] / cfg['crop_pct']), "
+    "crop=cfg['input_size'][-1], interpolation=cfg['interpolation'], mean=cfg['mean'], std=cfg['std'])"
+)
+TRANSFORMERS = (
+    "transformers' image processors are not supported yet; write fastpre.Spec(resize=processor.size['shortest_edge'], "
+    "crop=processor.crop_size['height'], interpolation='bicubic', mean=processor.image_mean, std=processor.image_std) "
+    "for one that resizes the shorter side and crops, resize=(height, width), crop=None for one that only resizes"
+)
+RANDOM = (
+    "it draws at random, which fused transforms do not; for training let fastpre decode and shrink, and torchvision "
+    "augment the tensor: v2.Compose([fastpre.transforms.DecodeResizeNormalize(resize=256, crop=None, dtype='uint8'), "
+    "v2.RandomResizedCrop(224), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True), "
+    "v2.Normalize(mean, std)])"
+)
+AFTERWARDS = "leave it out, or apply it to the tensor afterwards: Compose([fastpre.transforms.fuse(the_rest), it])"
+AUGMENTATIONS = frozenset(
+    {"AugMix", "AutoAugment", "ColorJitter", "CutMix", "ElasticTransform", "MixUp", "RandAugment", "ScaleJitter"}
+    | {"TrivialAugmentWide"}
+)
+
+
+def named(step: Any) -> str:
+    """How to call a step in a message: its class, and where that comes from unless it is torchvision."""
+    function = function_of(step)
+    if function is not None:
+        inside = f"the function {function.__name__}"
+        return inside if step is function else f"Lambda with {inside}"
+    kind, origin = type(step).__name__, _library(step)
+    return kind if origin in ("torchvision", "builtins") else f"{kind} ({origin})"
+
+
+def refused(step: Any, why: str) -> ValueError:
+    """The error of a step that cannot be fused."""
+    return ValueError(f"cannot fuse {named(step)}: {why}")
+
+
+def unknown(step: Any, known: str) -> ValueError:
+    """The error of a step of a kind that the reader does not know.
+
+    Args:
+        known: names of the steps that it knows.
+    """
+    kind = type(step).__name__
+    if kind.startswith("Random") or kind in AUGMENTATIONS:
+        return refused(step, RANDOM)
+    other = foreign(step)
+    if other is not None:
+        return refused(step, other)
+    if function_of(step) is not None:
+        return refused(step, f"fuse cannot tell what it does, except for image.convert('RGB') alone; {AFTERWARDS}")
+    return refused(step, f"fastpre can express {known}; {AFTERWARDS}")
+
+
+def foreign(thing: Any) -> str | None:
+    """What to write instead of an object of timm or transformers, or of their configurations as dicts; else None."""
+    keys = set(thing) if isinstance(thing, Mapping) else set()
+    if _library(thing) == "timm" or keys & {"crop_pct", "input_size"}:
+        return TIMM
+    if _library(thing) == "transformers" or keys & {"image_mean", "image_processor_type"}:
+        return TRANSFORMERS
+    return None
+
+
+def _library(thing: object) -> str:
+    return type(thing).__module__.partition(".")[0]
