@@ -38,6 +38,14 @@ def encode(image: Image.Image, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def laborious(scans: int = 20_000) -> bytes:
+    """A progressive stream that takes many seconds: its last scan over and over, with nothing in it."""
+    stream = encode(picture("L", 1200, 1200), progressive=True, quality=60)
+    last = stream.rindex(b"\xff\xda")
+    length = int.from_bytes(stream[last + 2 : last + 4], "big")
+    return stream[:-2] + stream[last : last + 2 + length] * scans + stream[-2:]
+
+
 def segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, begin, end) of each segment up to and including the first SOS; `begin` is the 0xFF."""
     at = 2

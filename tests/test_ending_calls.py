@@ -26,18 +26,9 @@ class HandlerError(Exception):
     """What the handler raises."""
 
 
-def laborious(scans: int = 20_000) -> bytes:
-    """A progressive stream that takes many seconds: one scan over and over."""
-    stream = streams.encode(streams.picture("L", 1200, 1200), progressive=True, quality=60)
-    last = stream.rindex(b"\xff\xda")
-    # The last scan with nothing in it: its data would be 50 KB each time.
-    (length,) = (int.from_bytes(stream[last + 2 : last + 4], "big"),)
-    return stream[:-2] + stream[last : last + 2 + length] * scans + stream[-2:]
-
-
 @pytest.fixture(scope="module")
 def endless() -> bytes:
-    return laborious()
+    return streams.laborious()
 
 
 @pytest.fixture
@@ -100,7 +91,7 @@ def test_keyboard_interrupt(endless: bytes) -> None:
 @pytest.mark.parametrize("device", ["cpu", "emulated"])
 def test_deadline(endless: bytes, photo: bytes, device: str) -> None:
     """An image that is begun is finished; the others say that they were not begun."""
-    slow = laborious(1500)
+    slow = streams.laborious(1500)
     pre = fastpre.Preprocessor(SPEC, device=device, num_threads=1)
     r = pre.run([slow, photo, photo], on_error="fill", fill=7.0, deadline_s=0.05)
     # The costliest first, and one after the other.

@@ -106,7 +106,6 @@ def test_a_file_opened_as_text(tmp_path: Path) -> None:
         PRE([file])
 
 
-@pytest.mark.xfail(reason="the core takes no exception in an image's place yet", raises=TypeError)
 @pytest.mark.parametrize("error", [OSError("the network is down"), zipfile.BadZipFile("bad CRC"), ValueError("closed")])
 def test_a_file_that_cannot_be_read_costs_itself_only(error: Exception, photo: bytes) -> None:
     result = PRE.run([photo, Reader(error)], on_error="skip")

@@ -41,6 +41,8 @@ Sources::Sources(const py::sequence& items) {
     source.is_path = py::isinstance<py::str>(item);
     if (item.is_none()) {
       source.missing = "there is no image (None)";
+    } else if (PyExceptionInstance_Check(item.ptr())) {  // why it could not be had
+      source.missing = py::str(item);
     } else if (source.is_path) {
       source.path = PathOf(item, i);
     } else {

@@ -203,7 +203,10 @@ class Preprocessor:
             CudaError: CUDA failed for a reason that is no image's.
             KeyboardInterrupt: or whatever else a signal's handler raises.
         """
-        call = self._call(fill, deadline_s)
+        return self._run(images, out, on_error, self._call(fill, deadline_s))
+
+    def _run(self, images: Images, out: Any, on_error: OnError, call: _devices.Call) -> Result[Any]:
+        """`run`; fastpre.data calls it too, because its loaders cancel calls."""
         items, names = _sources.sources(images)
         size = self._check(items, on_error, out)
         shape = (len(items), self.spec.channels, *size)
@@ -230,7 +233,7 @@ class Preprocessor:
             raise ValueError("dlpack() cannot skip images; use on_error='fill'")
         if self.device.startswith("cuda"):
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
-        call = self._call(fill, None)
+        call = self._call(fill)
         items, names = _sources.sources(images)
         size = self._check(items, on_error, None)
         shape = (len(items), self.spec.channels, *size)
@@ -247,7 +250,10 @@ class Preprocessor:
             raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
         return _common_size(self.spec, items, out)
 
-    def _call(self, fill: float, deadline_s: float | None) -> _devices.Call:
+    def _call(
+        self, fill: float, deadline_s: float | None = None, cancellation: _core.Cancellation | None = None
+    ) -> _devices.Call:
+        """What `_run` needs to know of one call."""
         value = float(fill)
         if math.isnan(value) and self.spec.dtype_name == "uint8":
             raise ValueError("fill must be a number for dtype=uint8, got nan")
@@ -257,7 +263,7 @@ class Preprocessor:
             if not seconds >= 0:
                 raise ValueError(f"deadline_s must be at least 0, got {deadline_s!r}")
             deadline = time.monotonic() + seconds
-        return _devices.Call(_threads(self.num_threads), value, deadline)
+        return _devices.Call(_threads(self.num_threads), value, deadline, cancellation)
 
     def _select(self, tensor: Any, kept: list[int]) -> Any:
         chosen = tensor[kept]

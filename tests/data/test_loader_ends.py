@@ -113,3 +113,17 @@ def test_decodes_ahead_and_no_further(batch: list[bytes], monkeypatch: pytest.Mo
         time.sleep(0.05)
         assert len(threads) == taken + 3
     assert threading.get_ident() not in threads
+
+
+def test_closing_does_not_wait_for_a_batch_that_takes_long() -> None:
+    """What is being decoded is cancelled."""
+    spec = fastpre.Spec(resize=32, crop=32, max_work=1 << 60)
+    batches = iter(fastpre.data.Loader([streams.laborious()] * 4, spec, batch_size=4))
+    taker = threading.Thread(target=lambda: next(batches, None))
+    taker.start()
+    time.sleep(0.2)  # it is under way
+    start = time.perf_counter()
+    batches.close()
+    assert time.perf_counter() - start < 3
+    taker.join(PATIENCE_S)
+    assert not taker.is_alive()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch.utils.data import default_collate, get_worker_info
 
-from .. import _output, _sources
+from .. import _core, _output, _sources
 from ..errors import ImageError, ImageReadError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec
@@ -127,14 +127,21 @@ def select(collated: Any, rows: list[int]) -> Any:
 
 
 class Decoder:
-    """Decodes packed batches; picklable."""
+    """Decodes packed batches; picklable without a `cancellation`, which ends what it is at from another thread."""
 
-    def __init__(self, preprocessor: Preprocessor, on_error: OnError, fill: float) -> None:
+    def __init__(
+        self,
+        preprocessor: Preprocessor,
+        on_error: OnError,
+        fill: float,
+        cancellation: _core.Cancellation | None = None,
+    ) -> None:
         if on_error not in ("raise", "fill", "skip"):
             raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
         self.preprocessor = preprocessor
         self.on_error: OnError = on_error
         self.fill = float(fill)
+        self.cancellation = cancellation
 
     def __repr__(self) -> str:
         policy = f"on_error={self.on_error!r}" + (f", fill={self.fill}" if self.on_error == "fill" else "")
@@ -143,7 +150,8 @@ class Decoder:
     def __call__(self, batch: Compressed, out: torch.Tensor | None = None) -> Decoded:
         """The batch with its images decoded; those that are skipped take their targets with them."""
         try:
-            result = self.preprocessor.run(batch.images, out=out, on_error=self.on_error, fill=self.fill)
+            call = self.preprocessor._call(self.fill, cancellation=self.cancellation)
+            result = self.preprocessor._run(batch.images, out, self.on_error, call)
         except ImageError as error:
             batch.locate(error)
             raise

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
-from .. import _devices
+from .. import _core, _devices
 from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec, whole
@@ -163,12 +163,13 @@ class Loader:
     def __iter__(self) -> Batches:
         """Begins an epoch: starts the workers, or wakes the persistent ones."""
         ahead = self._prefetch_batches
-        decode = self._background_decoder() if ahead else self._decoder
+        cancellation = _core.Cancellation()
+        decode = self._background_decoder(cancellation) if ahead else self._decoder
         own_workers = not self._workers_busy()
         batches = self._source(own_workers)
         stream: Inline | Ahead
         if ahead:
-            stream = Ahead(batches, decode, ahead, reads_here=self._loader.num_workers == 0)
+            stream = Ahead(batches, decode, ahead, cancellation, reads_here=self._loader.num_workers == 0)
         else:
             stream = Inline(batches, decode)
         if own_workers and self._loader.persistent_workers:
@@ -188,10 +189,10 @@ class Loader:
             how = {"batch_size": self._loader.batch_size, "drop_last": self._loader.drop_last}
         return iter(DataLoader(self._loader.dataset, **how, **self._options))
 
-    def _background_decoder(self) -> Callable[[Compressed], Decoded]:
-        preprocessor = self._decoder.preprocessor
+    def _background_decoder(self, cancellation: _core.Cancellation) -> Callable[[Compressed], Decoded]:
+        preprocessor, on_error, fill = self._decoder.preprocessor, self._decoder.on_error, self._decoder.fill
         if not preprocessor.device.startswith("cuda"):
-            return self._decoder
+            return Decoder(preprocessor, on_error, fill, cancellation)
         _devices.refuse_forked_worker()
         # The current device is each thread's own: what "cuda" means is settled here, in the consumer's.
         device = torch.device(preprocessor.device)
@@ -200,7 +201,7 @@ class Loader:
             # One for all epochs: torch's allocator keeps a pool per stream, and a new one each time would fill each.
             self._streams[index] = torch.cuda.Stream(index)  # type: ignore[no-untyped-call]
         pinned_down = Preprocessor(preprocessor.spec, f"cuda:{index}", preprocessor.num_threads)
-        return _OnStream(Decoder(pinned_down, self._decoder.on_error, self._decoder.fill), self._streams[index])
+        return _OnStream(Decoder(pinned_down, on_error, fill, cancellation), self._streams[index])
 
 
 class Batches(Iterator[Any]):

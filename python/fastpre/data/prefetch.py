@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, TypeAlias
 
+from .. import _core
 from .collate import Compressed, Decoded
 
 STUCK_S = 5.0  # as long as torch waits for a worker that should end
@@ -68,17 +69,25 @@ class Ahead:
     run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held there.
 
     Args:
+        cancellation: ends the decoding that is under way; `close` does.
         reads_here: the consumer takes batches from the source and orders their decoding; else the thread does both,
             so that unpickling what workers send is off the consumer's path too.
     """
 
     def __init__(
-        self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded], ahead: int, *, reads_here: bool
+        self,
+        source: Iterator[Compressed],
+        decode: Callable[[Compressed], Decoded],
+        ahead: int,
+        cancellation: _core.Cancellation,
+        *,
+        reads_here: bool,
     ) -> None:
         self._source: Iterator[Compressed] | None = source
         self._decode = decode
         self._owner = os.getpid()
         self._ahead = ahead
+        self._cancellation = cancellation
         self._reads_here = reads_here
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
@@ -116,6 +125,7 @@ class Ahead:
         if os.getpid() != self._owner:
             return  # a forked copy: neither the thread nor the workers are its own
         self._stopped = True
+        self._cancellation.cancel()
         self._orders.put(END)
         while self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(STUCK_S)
