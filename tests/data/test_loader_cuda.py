@@ -64,7 +64,7 @@ def test_the_consumers_stream_waits(batch: list[bytes], want: torch.Tensor, monk
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, s: log.append(f"kept for {s.name}"))
     loader = load(batch, batch_size=12)
     on_stream = fastpre.data.loader._OnStream(loader._decoder, Stream("ours"))  # type: ignore[arg-type]
-    monkeypatch.setattr(loader, "_background_decoder", lambda: on_stream)
+    monkeypatch.setattr(loader, "_background_decoder", lambda _: on_stream)
     (got,) = loader
     assert torch.equal(got, want)
     assert log == ["use ours", "event on ours", "the consumer's waits for ours", "kept for the consumer's"]

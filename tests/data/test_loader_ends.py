@@ -15,6 +15,7 @@ import pytest
 
 import fastpre
 import fastpre.data
+import streams
 from fastpre.data import prefetch
 from loading import ARRANGEMENTS, PATIENCE_S, QUIET_FORK, SPEC, Items, left_behind, load
 
@@ -97,13 +98,13 @@ print(len(next(batches)))
 def test_decodes_ahead_and_no_further(batch: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     loader = load(batch, batch_size=1, prefetch_batches=3)
     threads: list[int] = []
-    run = loader._decoder.preprocessor.run
+    run = loader._decoder.preprocessor._run
 
     def counted(*args: Any, **options: Any) -> Any:
         threads.append(threading.get_ident())
         return run(*args, **options)
 
-    monkeypatch.setattr(loader._decoder.preprocessor, "run", counted)
+    monkeypatch.setattr(loader._decoder.preprocessor, "_run", counted)
     batches = iter(loader)
     for taken in (1, 2):
         next(batches)

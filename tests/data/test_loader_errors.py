@@ -130,7 +130,7 @@ def test_errors_of_the_decoding_thread(batch: list[bytes]) -> None:
     def interrupted(*args: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
 
-    loader._decoder.preprocessor.run = interrupted  # type: ignore[method-assign]
+    loader._decoder.preprocessor._run = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         next(iter(loader))
 
