@@ -28,7 +28,7 @@ DEMO_BUILD := $(or $(wildcard $(DEV_STAMP)),$(DEMO_STAMP))
 $(DEMO_STAMP) $(DEV_STAMP): export FASTPRE_CUDA_ARCHITECTURES ?= native
 $(DEMO_STAMP): export FASTPRE_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),AUTO,OFF)
 
-.PHONY: help demo test wheel lint sanitize fuzz neon gpu docs bench clean
+.PHONY: help demo test wheel lint sanitize kernels fuzz neon gpu docs bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,10 +52,15 @@ lint: $(DEV_STAMP) ## Check style, types and formatting
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/python scripts/check-width.py README.md CHANGELOG.md CONTRIBUTING.md docs/*.md benchmarks/README.md fuzz/README.md
 	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
-sanitize: $(VENV)/venv.stamp ## Run the C++ tests under address and undefined-behaviour sanitizers
+sanitize: $(DEV_STAMP) ## Run C++ and Python tests under address, undefined-behaviour and thread sanitizers
 	scripts/sanitize.sh $(BIN)
+
+kernels: $(VENV)/venv.stamp ## Compile the CUDA kernels for every architecture (needs nvcc)
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --preset architectures >/dev/null
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build --preset architectures
 
 fuzz: $(DEV_STAMP) ## Fuzz the core for FUZZ_SECONDS (needs clang)
 	scripts/fuzz.sh $(BIN) $(FUZZ_SECONDS)
@@ -81,11 +86,11 @@ $(VENV)/venv.stamp: $(SETUP)
 	@touch $@
 
 $(DEMO_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)
-	@echo "compiling fastpre (a minute on two cores); installing torch, torchvision, Pillow (up to 3 GB) if they are missing"
+	@echo "compiling fastpre (a minute on two cores, the first time); installing torch, torchvision, Pillow (up to 3 GB) if they are missing"
 	@$(BIN)/python scripts/install.py torch,preview
 	@touch $@
 
 $(DEV_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)
-	@echo "compiling fastpre (a minute on two cores); installing torch (up to 3 GB) and the tools of development if they are missing"
+	@echo "compiling fastpre (a minute on two cores, the first time); installing torch (up to 3 GB) and the tools of development if they are missing"
 	@$(BIN)/python scripts/install.py dev
 	@touch $@
