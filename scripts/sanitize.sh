@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the C++ tests and the Python module with sanitizers, and runs them:
 #   address, undefined   all C++ tests; the Python tests, but for pixels, the emulated device and the command line
-#   thread               the C++ tests of the pool, of one image on several threads, of sixteen callers
+#   thread               the pool, one image on several threads, sixteen callers: in C++ and in Python
 # Without nvcc: kernels run on the emulator here, and the build that has no CUDA is tried as well. Where the
 # nvidia-nvjpeg wheel is installed, our declarations are held against its header, and its library is loaded.
 #
@@ -12,12 +12,11 @@ bin=$(cd "$1" && pwd)
 PATH=$bin:$PATH
 mkdir -p build
 wheel=$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/nvidia/cu13
+set -- "-DPython_EXECUTABLE=$bin/python" "-Dpybind11_DIR=$(python -m pybind11 --cmakedir)"
 if [ -d "$wheel/include" ]; then
-    set -- "-DFASTPRE_NVJPEG_INCLUDE=$wheel/include"
+    set -- "$@" "-DFASTPRE_NVJPEG_INCLUDE=$wheel/include"
     FASTPRE_REAL_NVJPEG=$(find "$wheel/lib" -name 'libnvjpeg.so.*' | head -n 1)
     export FASTPRE_REAL_NVJPEG
-else
-    set --
 fi
 
 timed() {
@@ -26,33 +25,49 @@ timed() {
     echo "-- $(($(date +%s) - began)) s: $*"
 }
 
-timed cmake --preset asan-ubsan -DPython_EXECUTABLE="$bin/python" -Dpybind11_DIR="$(python -m pybind11 --cmakedir)" \
-    "$@" >build/asan-ubsan.log || { cat build/asan-ubsan.log; exit 1; }
-timed cmake --build --preset asan-ubsan
-timed ctest --preset asan-ubsan
+# build PRESET: configured, compiled, and its C++ tests run.
+build() {
+    preset=$1
+    shift
+    cmake --preset "$preset" "$@" >"build/$preset.log" || {
+        cat "build/$preset.log"
+        exit 1
+    }
+    timed cmake --build --preset "$preset"
+    timed ctest --preset "$preset"
+}
 
-# The interpreter is not instrumented, so the sanitizer's library has to be loaded before it; libstdc++ as well, which
-# is where it looks for __cxa_throw. Clang has its library elsewhere.
-runtime=$(${CXX:-c++} -print-file-name=libasan.so)
-if [ "$runtime" = libasan.so ]; then
-    echo "-- no libasan.so beside ${CXX:-c++}: the Python tests are not run under sanitizers (GCC brings it)"
-else
-    site=build/asan-ubsan/python
+# run_python PRESET LIBRARY PYTEST_ARGUMENT...: the Python tests on the preset's module. The interpreter is not
+# instrumented, so the sanitizer's library has to be loaded before it; libstdc++ as well, which is where it looks for
+# __cxa_throw.
+run_python() {
+    preset=$1
+    runtime=$(${CXX:-c++} -print-file-name="$2")
+    shift 2
+    if [ ! -e "$runtime" ]; then
+        echo "-- ${CXX:-c++} has no shared runtime (GCC brings it): the Python tests are not run with $preset"
+        return
+    fi
+    site=$PWD/build/$preset/python
     rm -rf "$site"
     mkdir -p "$site"
     cp -r python/fastpre "$site"
     rm -f "$site"/fastpre/_core*.so
-    cmake --install build/asan-ubsan --prefix "$site" >/dev/null
-    # Python frees little at exit, so leaks are not looked for here; a MemoryError is what tests of huge sizes expect.
-    # Left out: test_leak.py weighs the process, whose freed memory the sanitizer keeps; pixels, and the emulated
-    # device, are the C++ tests' above; the command line adds no memory of its own.
-    timed env PYTHONPATH="$PWD/$site" LD_PRELOAD="$runtime $(${CXX:-c++} -print-file-name=libstdc++.so.6)" \
-        ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-        python -m pytest -q -p no:cacheprovider -m "not slow" tests --ignore=tests/test_leak.py \
-        --ignore=tests/test_cli.py --ignore-glob='tests/test_exact*' --ignore-glob='tests/test_cuda*' \
-        --ignore=tests/test_corpus.py
-fi
+    cmake --install "build/$preset" --prefix "$site" >/dev/null
+    timed env PYTHONPATH="$site" LD_PRELOAD="$runtime $(${CXX:-c++} -print-file-name=libstdc++.so.6)" \
+        python -m pytest -q -p no:cacheprovider "$@"
+}
 
-timed cmake --preset tsan >build/tsan.log || { cat build/tsan.log; exit 1; }
-timed cmake --build --preset tsan
-timed ctest --preset tsan
+# Python frees little at exit, so leaks are not looked for there; a MemoryError is what tests of huge sizes expect.
+# Left out: test_leak.py weighs the process, whose freed memory the sanitizer keeps; pixels, and the emulated device,
+# are the C++ tests'; the command line adds no memory of its own.
+build asan-ubsan "$@"
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+run_python asan-ubsan libasan.so -m "not slow" tests --ignore=tests/test_leak.py --ignore=tests/test_cli.py \
+    --ignore-glob='tests/test_exact*' --ignore-glob='tests/test_cuda*' --ignore=tests/test_corpus.py
+
+# What happens inside of libraries that are not instrumented is not looked at, but their locks are seen. Forks are left
+# out: this sanitizer cannot follow threads into a child.
+build tsan "$@"
+export TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1
+run_python tsan libtsan.so tests/test_sixteen_threads.py tests/test_threads.py -k "not fork and not loader_workers"
