@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the C++ tests and the Python module with sanitizers, and runs them:
-#   address, undefined   all C++ tests; the Python tests, but for pixels, the emulated device and the command line
+#   address, undefined   all C++ tests; the Python tests of memory, threads, forks, errors and data loaders
 #   thread               the C++ tests of the pool, of one image on several threads, of sixteen callers
 # Without nvcc: kernels run on the emulator here, and the build that has no CUDA is tried as well. Where the
 # nvidia-nvjpeg wheel is installed, our declarations are held against its header, and its library is loaded.
@@ -44,13 +44,17 @@ else
     rm -f "$site"/fastpre/_core*.so
     cmake --install build/asan-ubsan --prefix "$site" >/dev/null
     # Python frees little at exit, so leaks are not looked for here; a MemoryError is what tests of huge sizes expect.
-    # Left out: test_leak.py weighs the process, whose freed memory the sanitizer keeps; pixels, and the emulated
-    # device, are the C++ tests' above; the command line adds no memory of its own.
+    # What is run is what hands memory over, shares it, forks, fails or ends early; pixels and the emulated device are
+    # the C++ tests' above, and the command line adds no memory of its own.
+    cases=
+    for topic in bad_input batch_errors batch_memory blocks_of_input compile ending_calls exif forked_workers \
+        hostile_calls input memory output threads transforms; do
+        cases="$cases tests/test_$topic.py"
+    done
+    # shellcheck disable=SC2086
     timed env PYTHONPATH="$PWD/$site" LD_PRELOAD="$runtime $(${CXX:-c++} -print-file-name=libstdc++.so.6)" \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-        python -m pytest -q -p no:cacheprovider -m "not slow" tests --ignore=tests/test_leak.py \
-        --ignore=tests/test_cli.py --ignore-glob='tests/test_exact*' --ignore-glob='tests/test_cuda*' \
-        --ignore=tests/test_corpus.py
+        python -m pytest -q -p no:cacheprovider $cases tests/data
 fi
 
 timed cmake --preset tsan >build/tsan.log || { cat build/tsan.log; exit 1; }

@@ -6,6 +6,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,44 @@ def test_max_work_by_default() -> None:
     assert "max_work=4000000000" in error.reason
     with pytest.raises(fastpre.LimitExceeded, match="max_work"):
         fastpre.plan(stream)
+
+
+def hidden_scans(width: int, height: int, count: int) -> bytes:
+    """Scans in the "payload" of reserved markers, which have none: libjpeg finds the next marker byte by byte."""
+
+    def segment(marker: int, payload: bytes) -> bytes:
+        return bytes([0xFF, marker]) + struct.pack(">H", len(payload) + 2) + payload
+
+    def scan(first: int, last: int, bits: int) -> bytes:
+        return segment(0xDA, bytes([1, 1, 0, first, last, bits]))
+
+    one_code = bytes([1] + [0] * 15) + b"\0"
+    stream = b"\xff\xd8" + segment(0xDB, b"\0" + bytes([1] * 64))
+    stream += segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + bytes([1, 0x11, 0]))
+    stream += segment(0xC4, b"\x00" + one_code) + segment(0xC4, b"\x10" + one_code) + segment(0xDD, b"\0\x40")
+    body = scan(1, 63, 0x21) * count
+    assert len(body) < 65_000
+    return stream + scan(0, 0, 0) + bytes(4) + b"\xff\x02\xff\xff" + body.ljust(65_533, b"\0") + b"\xff\xd9"
+
+
+def test_scans_that_hide() -> None:
+    stream = hidden_scans(4000, 4000, 1000)
+    error = record(stream).error
+    assert type(error) is fastpre.LimitExceeded
+    assert "max_work" in error.reason
+    for side in (64, 200):  # no work to speak of
+        assert_parity(hidden_scans(side, side, 1000), side)
+
+
+@pytest.mark.parametrize("before", ["frame", "scan", "end"])
+def test_a_run_of_fill_bytes_takes_linear_time(before: str) -> None:
+    """libjpeg starts over at its beginning whenever a block of input ends in it."""
+    stream = streams.encode(streams.picture("L", 64, 64), progressive=True)
+    at = {"frame": streams.frame(stream), "scan": stream.rindex(b"\xff\xda"), "end": len(stream) - 2}[before]
+    start = time.process_time()
+    filled = stream[:at] + b"\xff" * (48 << 20) + stream[at:]
+    assert record(filled).ok
+    assert time.process_time() - start < 4  # quadratic: 5 s; linear: 0.1 s
 
 
 def test_a_large_progressive_image_is_within_max_work() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -146,6 +149,57 @@ def test_a_signal_while_a_pipe_is_empty(tmp_path: Path, alarm: Callable[[float],
     with pytest.raises(HandlerError):
         fastpre.Preprocessor(SPEC)([pipe])
     assert time.perf_counter() - start < SECONDS
+
+
+@pytest.mark.parametrize("device", ["cpu", "emulated"])
+@pytest.mark.parametrize("crop", [32, None])
+def test_a_pipe_without_a_writer_and_a_deadline(tmp_path: Path, photo: bytes, crop: int | None, device: str) -> None:
+    """In a server's thread, which no signal reaches."""
+    pipe = tmp_path / "x.jpg"
+    os.mkfifo(pipe)
+    pre = fastpre.Preprocessor(fastpre.Spec(resize=32, crop=crop), device=device, num_threads=1)
+    results: list[Any] = []
+    caller = threading.Thread(
+        target=lambda: results.append(pre.run([photo, pipe], on_error="fill", deadline_s=0.2)), daemon=True
+    )
+    caller.start()
+    caller.join(SECONDS)
+    assert not caller.is_alive()
+    assert isinstance(results[0].images[1].error, fastpre.DeadlineExceeded)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="leases are Linux's")
+def test_a_file_under_a_lease(tmp_path: Path, photo: bytes) -> None:
+    """As Samba and NFS servers take them: opening waits until they let go."""
+    path = tmp_path / "x.jpg"
+    path.write_bytes(photo)
+    code = """
+import fcntl, os, signal, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR)
+def let_go(*_):
+    time.sleep(0.2)
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    sys.exit()
+signal.signal(signal.SIGIO, let_go)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("leased", flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        if holder.stdout.readline() != b"leased\n":
+            pytest.skip("this file system gives no leases")
+        assert fastpre.Preprocessor(SPEC, num_threads=1).run([path], on_error="fill").ok
+
+
+def test_an_interrupt_does_not_spoil_the_callers_cancellation(endless: bytes, alarm: Callable[[float], None]) -> None:
+    cancellation = fastpre._core.Cancellation()
+    out = torch.zeros(1, 3, 32, 32)
+    arguments = (out.data_ptr(), (32, 32), out.stride(), 1, 0.0, None, cancellation)
+    alarm(0.1)
+    with pytest.raises(HandlerError):
+        fastpre._core.run(SPEC.compiled(), [endless], *arguments)
+    assert fastpre._core.run(SPEC.compiled(), [streams.encode(streams.picture("L", 9, 9))], *arguments)[0].ok
 
 
 def test_signals_during_a_slow_read(tmp_path: Path, photo: bytes) -> None:

@@ -176,3 +176,25 @@ def test_dlpack_reports_bad_images(images: list[bytes]) -> None:
         preprocessor().dlpack([images[0], b"x"])
     array = np.from_dlpack(preprocessor().dlpack([images[0], b"x"], on_error="fill", fill=4))
     assert (array[1] == 4).all()
+
+
+def test_a_view_past_its_array(photo: bytes) -> None:
+    spec = fastpre.Spec(resize=8, crop=8)
+    small = np.zeros(100, np.float32)
+    beyond = np.lib.stride_tricks.as_strided(small, (1, 3, 8, 8), (768, 256, 32, 4))
+    with pytest.raises(ValueError, match="past the array"):
+        fastpre.Preprocessor(spec)([photo], out=beyond)
+    large = np.zeros(300, np.float32)
+    within = np.lib.stride_tricks.as_strided(large[50:], (1, 3, 8, 8), (768, 256, 32, 4))[:, ::-1, ::-1]
+    assert np.array_equal(fastpre.Preprocessor(spec)([photo], out=within), fastpre.Preprocessor(spec)([photo]))
+    assert not large[:50].any()
+    assert not large[242:].any()
+
+
+def test_an_array_that_lies_about_itself(photo: bytes) -> None:
+    class Liar(np.ndarray):  # type: ignore[type-arg]
+        shape = property(lambda self: (1, 3, 8, 8))  # type: ignore[assignment]
+        strides = property(lambda self: (768, 256, 32, 4))  # type: ignore[assignment]
+
+    with pytest.raises(ValueError, match="shape"):
+        fastpre.Preprocessor(fastpre.Spec(resize=8, crop=8))([photo], out=np.zeros(4, np.float32).view(Liar))

@@ -19,7 +19,7 @@ class Call {
  public:
   Call(std::optional<double> deadline_s, const Cancellation* cancellation);
   CallContext* context() { return &context_; }
-  // With the GIL held, after Cancelled: raises what a signal's handler raised (KeyboardInterrupt, say), if one did.
+  // With the GIL held: raises what a signal's handler raised (KeyboardInterrupt, say), if one did.
   void RaiseInterrupt();
 
  private:
@@ -29,13 +29,19 @@ class Call {
   CallContext context_;
 };
 
-// `body`, without the GIL; an interrupt comes out as Python's exception.
+// `body`, without the GIL; an interrupt comes out as Python's exception, however `body` ended.
 template <class Body>
 auto WithoutGil(Call* call, Body body) {
   try {
-    pybind11::gil_scoped_release nogil;
-    return body();
-  } catch (const Cancelled&) {
+    auto result = [&] {
+      pybind11::gil_scoped_release nogil;
+      return body();
+    }();
+    call->RaiseInterrupt();
+    return result;
+  } catch (const pybind11::error_already_set&) {
+    throw;
+  } catch (...) {
     call->RaiseInterrupt();
     throw;
   }

@@ -86,17 +86,19 @@ std::pair<int, int> SizeFor(const CompiledSpec& spec, int height, int width) {
 }
 
 // Output (height, width) of each image, or a failed record's error; needs headers only.
-std::vector<std::optional<std::pair<int, int>>> Sizes(const CompiledSpec& spec, const py::sequence& images) {
+std::vector<std::optional<std::pair<int, int>>> Sizes(const CompiledSpec& spec, const py::sequence& images,
+                                                      std::optional<double> deadline_s,
+                                                      const Cancellation* cancellation) {
   const Sources sources(images);
-  Call call(std::nullopt, nullptr);
+  Call call(deadline_s, cancellation);
   // Safe: `sources` holds the buffers, and nothing in there touches a Python object.
   return WithoutGil(&call, [&] {
     const CallContext::Scope scope(call.context());
     std::vector<std::optional<std::pair<int, int>>> sizes;
     Buffer file;
     for (const Source& source : sources.list()) {
-      CheckCancelled();
       try {
+        call.context()->Begin();
         const Bytes b = ReadSource(source, spec.spec.limits.max_bytes, &file);
         const Geometry g = ComputeGeometry(ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation), spec.spec);
         sizes.emplace_back(std::pair(g.out_height, g.out_width));
@@ -137,7 +139,8 @@ void register_cpu(py::module_& m) {
   m.def("run_pixels", &RunPixels, py::arg("spec"), py::arg("pixels"), py::arg("data"), py::arg("size"),
         py::arg("strides"));
   m.def("size_for", &SizeFor, py::arg("spec"), py::arg("height"), py::arg("width"));
-  m.def("sizes", &Sizes, py::arg("spec"), py::arg("images"));
+  m.def("sizes", &Sizes, py::arg("spec"), py::arg("images"), py::arg("deadline_s") = py::none(),
+        py::arg("cancellation") = py::none());
   m.def("available_threads", &AvailableThreads);
   m.def("pool_size", &PoolSize);
   m.def("targets", [] {

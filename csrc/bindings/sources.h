@@ -39,8 +39,8 @@ class Views {
 // Made and destroyed with the GIL held; the list may be read without it.
 class Sources {
  public:
-  // None is an image that is missing, an exception says why it is. Throws TypeError for an item of another kind, ValueError for a path that no file
-  // can have.
+  // None is an image that is missing, an exception says why it is. Throws TypeError for an item of another kind,
+  // ValueError for a path that no file can have.
   explicit Sources(const pybind11::sequence& items);
 
   const std::vector<Source>& list() const { return list_; }

@@ -1,5 +1,6 @@
 #include "core/call_context.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -13,7 +14,7 @@ thread_local CallContext* current = nullptr;
 
 CallContext::CallContext(std::function<bool()> poll, Flag cancelled)
     : poll_(std::move(poll)),
-      cancelled_(cancelled ? std::move(cancelled) : std::make_shared<std::atomic<bool>>(false)),
+      cancelled_(std::move(cancelled)),
       caller_(std::this_thread::get_id()),
       next_poll_(Clock::now() + kPollInterval) {}
 
@@ -26,16 +27,16 @@ void CallContext::SetDeadline(double seconds_from_now) {
 
 void CallContext::Begin() {
   Check();
-  if (deadline_ == Clock::time_point::max() || Clock::now() < deadline_) return;
-  throw Error(ErrorKind::kDeadline, "not begun by the call's deadline (deadline_s)");
+  if (late()) throw Error(ErrorKind::kDeadline, "not begun by the call's deadline (deadline_s)");
 }
 
 void CallContext::Poll() {
   if (!poll_ || std::this_thread::get_id() != caller_) return;
-  const Clock::time_point now = Clock::now();
-  if (now < next_poll_) return;
-  next_poll_ = now + kPollInterval;
-  if (poll_()) cancelled_->store(true, std::memory_order_relaxed);
+  const Clock::time_point before = Clock::now();
+  if (before < next_poll_) return;
+  if (poll_()) interrupted_.store(true, std::memory_order_relaxed);
+  const Clock::time_point after = Clock::now();
+  next_poll_ = after + std::clamp<Clock::duration>(10 * (after - before), kPollInterval, kLongestPollInterval);
 }
 
 CallContext* CallContext::Current() { return current; }

@@ -24,8 +24,9 @@ class CallContext {
  public:
   using Clock = std::chrono::steady_clock;
   using Flag = std::shared_ptr<std::atomic<bool>>;
-  // How often the calling thread asks `poll`, at most. A signal is seen after one interval and one row of MCUs.
-  static constexpr std::chrono::milliseconds kPollInterval{20};
+  // How often the calling thread asks `poll`, at most. A signal is seen after one interval and a few rows of MCUs.
+  // Where asking takes long, because other Python threads hold the GIL, it is asked less often.
+  static constexpr std::chrono::milliseconds kPollInterval{20}, kLongestPollInterval{80};
 
   // `poll` is called on the thread that made the context, and only there; true ends the call. Null: nothing to ask.
   explicit CallContext(std::function<bool()> poll = nullptr, Flag cancelled = nullptr);
@@ -35,16 +36,25 @@ class CallContext {
   // To be called before an image is begun. Throws Cancelled, and Error(kDeadline) where the time is up.
   void Begin();
 
-  bool cancelled() const { return cancelled_->load(std::memory_order_relaxed); }
+  bool cancelled() const {
+    return interrupted_.load(std::memory_order_relaxed) || (cancelled_ && cancelled_->load(std::memory_order_relaxed));
+  }
   // Asks `poll`, if this is its thread and it is time. Does not throw, so that a thread that has to wait for others
   // can call it.
   void Poll();
-  // Throws Cancelled. On other threads than the caller's this is one load; on the caller's every fourth call also looks
-  // at the clock, which takes 25 ns: rows of MCUs take 5 us to 5 ms.
+  // Throws Cancelled. For what is done seldom: files, images, blocks of input.
   void Check() {
-    if (poll_ && std::this_thread::get_id() == caller_ && ++checks_ % 4 == 0) Poll();
+    Poll();
     if (cancelled()) throw Cancelled();
   }
+  // The same for rows of MCUs, which take 5 us to 5 ms: the clock, which takes 25 ns, is looked at by every fourth call
+  // on the caller's thread. On other threads this is two loads.
+  void CheckRow() {
+    if (poll_ && std::this_thread::get_id() == caller_ && ++rows_ % 4 == 0) Poll();
+    if (cancelled()) throw Cancelled();
+  }
+  // True once images are no longer begun.
+  bool late() const { return deadline_ != Clock::time_point::max() && Clock::now() >= deadline_; }
 
   // The context of the call that this thread works for; null outside of calls.
   static CallContext* Current();
@@ -63,16 +73,20 @@ class CallContext {
 
  private:
   std::function<bool()> poll_;
-  Flag cancelled_;
+  const Flag cancelled_;                  // from outside; null: not possible
+  std::atomic<bool> interrupted_{false};  // by `poll`
   const std::thread::id caller_;
-  unsigned checks_ = 0;  // the caller's thread's, as the next line
+  unsigned rows_ = 0;  // the caller's thread's, as the next line
   Clock::time_point next_poll_;
   Clock::time_point deadline_ = Clock::time_point::max();
 };
 
-// Throws Cancelled if the call that this thread works for is to end.
+// Throw Cancelled if the call that this thread works for is to end.
 inline void CheckCancelled() {
   if (CallContext* const context = CallContext::Current()) context->Check();
+}
+inline void CheckCancelledByRow() {
+  if (CallContext* const context = CallContext::Current()) context->CheckRow();
 }
 
 }  // namespace fastpre

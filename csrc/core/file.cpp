@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "core/call_context.h"
@@ -47,14 +48,17 @@ std::string HintFor(const std::string& path) {
   return "";
 }
 
+// Nothing is decoded yet, so an image that is waited for counts as not begun.
+void CheckWhileWaiting() {
+  if (CallContext* const context = CallContext::Current()) context->Begin();
+}
+
 // Waits until there is something to read, or the other end is closed. For pipes: a regular file is always ready.
 void AwaitReadable(int fd) {
   constexpr int kWaitMs = static_cast<int>(CallContext::kPollInterval.count());
   pollfd wanted{fd, POLLIN, 0};
-  CallContext* const context = CallContext::Current();
   while (true) {
-    if (context) context->Poll();
-    CheckCancelled();
+    CheckWhileWaiting();
     const int ready = ::poll(&wanted, 1, kWaitMs);
     if (ready > 0) return;
     if (ready < 0 && errno != EINTR) Fail("cannot read", errno);
@@ -66,10 +70,15 @@ void AwaitReadable(int fd) {
 Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
   Descriptor file;
   // Non-blocking, or opening a FIFO would wait for its writer, beyond the reach of cancellation.
-  do {
-    file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  } while (file.fd < 0 && errno == EINTR);
-  if (file.fd < 0) Fail("cannot open", errno, HintFor(path));
+  while ((file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0) {
+    // Another process has a lease on the file (a Samba or NFS server), and has been asked to give it up.
+    if (errno == EWOULDBLOCK) {
+      std::this_thread::sleep_for(CallContext::kPollInterval);
+    } else if (errno != EINTR) {
+      Fail("cannot open", errno, HintFor(path));
+    }
+    CheckWhileWaiting();
+  }
   struct stat status;
   if (::fstat(file.fd, &status) != 0) Fail("cannot stat", errno);
   if (S_ISDIR(status.st_mode)) Fail("cannot read", EISDIR);
@@ -85,8 +94,11 @@ Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
     const ssize_t got = ::read(file.fd, data + size, std::min(capacity - size, kReadAtOnce));
     if (got == 0) return {data, size};
     if (got < 0) {
-      if (errno == EINTR || errno == EAGAIN) continue;
-      Fail("cannot read", errno);
+      if (errno != EINTR && errno != EAGAIN) Fail("cannot read", errno);
+      // Of /proc and the like, files that call themselves regular may have nothing to say for now.
+      if (errno == EAGAIN && regular) std::this_thread::sleep_for(CallContext::kPollInterval);
+      CheckWhileWaiting();
+      continue;
     }
     size += static_cast<size_t>(got);
     CheckCancelled();

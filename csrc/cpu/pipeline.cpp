@@ -187,7 +187,7 @@ void Worker::Copy(RowSource& source, const Plan& plan, const Spec& spec, const K
   uint8_t* rows = rows_.Reserve(block * row_stride + kMisalignment) + kMisalignment;
   for (int y = plan.source.y0; y < plan.source.y1; y += block) {
     const int count = std::min(block, plan.source.y1 - y);
-    CheckCancelled();
+    CheckCancelledByRow();
     source.Read(count, rows, row_stride);
     clock.Charge(kStageDecode);
     for (int k = 0; k < count; ++k) {
@@ -228,7 +228,7 @@ void Worker::Stream(RowSource& source, const Plan& plan, const Spec& spec, const
   // Finished rows wait here so that the clock is read once for several of them.
   int pending[kMaxBlockRows], pending_count = 0;
   auto flush = [&] {
-    CheckCancelled();
+    CheckCancelledByRow();
     clock.Charge(kStageResample);
     for (int i = 0; i < pending_count; ++i) store.Row(lines + i * line_stride, pending[i]);
     pending_count = 0;

@@ -120,6 +120,7 @@ std::vector<Record> Run(Device& device, const Batch& batch) {
       }
       RunWaves(device, batch, jobs);
     }
+    if (batch.context && batch.context->cancelled()) throw Cancelled();
   } catch (...) {
     // Earlier waves may still be writing to the tensor, which the caller may let go now.
     try {

@@ -79,7 +79,7 @@ int GroupDecoder::Across(const Scan& scan, int component) const {
 }
 
 void GroupDecoder::DecodeRow(GroupSink* sink) {
-  CheckCancelled();
+  CheckCancelledByRow();
   if (with_crew_) {
     DecodeAhead(sink);
   } else {
@@ -89,7 +89,7 @@ void GroupDecoder::DecodeRow(GroupSink* sink) {
 }
 
 void GroupDecoder::DecodeRow(const std::array<SparseTables, 4>& tables, SparseWriter* writer) {
-  CheckCancelled();
+  CheckCancelledByRow();
   if (with_crew_) {
     // Helpers make dense blocks.
     struct Packer final : GroupSink {

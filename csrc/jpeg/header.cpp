@@ -132,7 +132,8 @@ int CountScans(Bytes b, size_t from) {
     const int marker = b[at + 1];
     if (marker == 0xD9) break;
     if (++found_markers % 65536 == 0) CheckCancelled();
-    const bool in_scan = marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8);
+    // Reserved markers (02 to BF) have no length that libjpeg would step over.
+    const bool in_scan = marker < 0xC0 || (marker >= 0xD0 && marker <= 0xD8);
     if (marker == 0xFF) {
       at += 1;
     } else if (in_scan) {
@@ -283,7 +284,9 @@ Header ParseHeader(Bytes b, const Limits& limits, bool want_orientation, bool co
   if (count_scans && (h.progressive() || h.first_scan_components < h.components)) {
     h.scans = CountScans(b, h.scan_offset);
   }
-  if (DecodeWork(h) > static_cast<double>(limits.max_work)) {
+  const double work_of_a_scan = DecodeWork(h) / h.scans;
+  h.most_scans = static_cast<int>(std::min(static_cast<double>(limits.max_work) / work_of_a_scan, 1e9));
+  if (h.scans > h.most_scans) {
     ThrowLimit(std::to_string(h.scans) + " scans of " + std::to_string(h.width) + "x" + std::to_string(h.height) +
                " pixels are work of " + std::to_string(static_cast<int64_t>(DecodeWork(h))) +
                ", over max_work=" + std::to_string(limits.max_work));

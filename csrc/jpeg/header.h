@@ -36,6 +36,9 @@ struct Header {
   int adobe_transform = -1;  // -1: no Adobe marker
   bool jfif = false;
   int scans = 1;  // SOS markers in the whole stream, counted for multi-scan streams
+  // As many as max_work allows. Damage can hide markers from whoever counts them beforehand, so libjpeg's own are
+  // counted once more while it decodes.
+  int most_scans = 1 << 30;
   int first_scan_components = 0;
   int orientation = 1;     // EXIF 1..8, as Pillow reads it; parsed only on request
   size_t scan_offset = 0;  // first byte after the first SOS segment

@@ -106,7 +106,7 @@ void ScanDecoder::Skip(int64_t count) {
     });
   };
   for (; count > kAtOnce; count -= kAtOnce) {
-    CheckCancelled();
+    CheckCancelledByRow();
     skip(kAtOnce);
   }
   if (count > 0) skip(static_cast<int>(count));

@@ -41,11 +41,18 @@ struct SourceManager {
   const uint8_t* block_end;
   const uint8_t* end;
   size_t block;
-  size_t skip;  // bytes to pass over that are in blocks to come
+  size_t skip;                // bytes to pass over that are in blocks to come
+  const uint8_t* stopped_at;  // at the last suspension
+  int idle;                   // suspensions at that place, one after the other
 
-  // False if there is no more.
+  // False if there is no more. libjpeg starts over at each suspension, which makes a long run of fill bytes quadratic:
+  // past a megabyte of them blocks grow.
   bool NextBlock() {
     if (block_end == end) return false;
+    constexpr int kPatience = 16;
+    idle = base.next_input_byte == stopped_at ? idle + 1 : 0;
+    stopped_at = base.next_input_byte;
+    if (idle > kPatience && block < (size_t{1} << 28)) block *= 2;
     const size_t more = std::min<size_t>(block, end - block_end);
     block_end += more;
     base.bytes_in_buffer += more;
@@ -74,7 +81,8 @@ struct ErrorManager {
   jpeg_error_mgr base;
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
-  bool cancelled;
+  bool cancelled, over_limit;
+  int most_scans;
 };
 
 void OnError(j_common_ptr cinfo) {
@@ -85,13 +93,12 @@ void OnError(j_common_ptr cinfo) {
 
 // Called between rows of MCUs, in each scan of a progressive stream, before the first row of pixels is there.
 void OnProgress(j_common_ptr cinfo) {
-  CallContext* const context = CallContext::Current();
-  if (!context) return;
-  context->Poll();
-  if (!context->cancelled()) return;
   auto* manager = reinterpret_cast<ErrorManager*>(cinfo->err);
-  manager->cancelled = true;
-  std::longjmp(manager->jump, 1);
+  CallContext* const context = CallContext::Current();
+  if (context) context->Poll();
+  manager->cancelled = context && context->cancelled();
+  manager->over_limit = reinterpret_cast<j_decompress_ptr>(cinfo)->input_scan_number > manager->most_scans;
+  if (manager->cancelled || manager->over_limit) std::longjmp(manager->jump, 1);
 }
 
 void OnMessage(j_common_ptr) {}  // warnings: Pillow shows none and goes on
@@ -119,7 +126,8 @@ class TurboSource final : public RowSource {
       cinfo_.src = &source_.base;
       cinfo_.progress = &progress_;
     });
-    error_.cancelled = false;
+    error_.cancelled = error_.over_limit = false;
+    error_.most_scans = header.most_scans;
     progress_.progress_monitor = OnProgress;
     // The arithmetic decoder cannot suspend, which is why Pillow refuses its streams past 64 KB; here they are one
     // block.
@@ -127,6 +135,8 @@ class TurboSource final : public RowSource {
                bytes.data(),
                bytes.data() + bytes.size(),
                header.arithmetic() ? bytes.size() : SourceManager::kBlock,
+               0,
+               nullptr,
                0};
     source_.NextBlock();
     lossless_ = header.lossless();
@@ -179,6 +189,7 @@ class TurboSource final : public RowSource {
   // The library's last error: legal but not decoded by this build, or broken.
   [[noreturn]] void ThrowReported() const {
     if (error_.cancelled) throw Cancelled();
+    if (error_.over_limit) ThrowLimit("more scans than max_work allows, " + std::to_string(error_.most_scans));
     const std::string reason = std::string("libjpeg-turbo ") + TurboVersion() + ": " + error_.message;
     switch (error_.base.msg_code) {
       case JERR_OUT_OF_MEMORY: throw std::bad_alloc();
@@ -195,6 +206,7 @@ class TurboSource final : public RowSource {
 
   // After a suspension.
   void GoOn() {
+    CheckCancelled();
     if (!source_.NextBlock()) ThrowCorrupt("truncated: the stream ends before the image does");
   }
 

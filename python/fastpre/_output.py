@@ -96,15 +96,19 @@ def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
             raise ValueError("out must not require grad; use out.detach()")
         dtype = _torch.name_of(out.dtype)
     elif isinstance(out, np.ndarray):
-        if not out.flags.writeable:
+        plain = np.asarray(out)  # a subclass may say anything of itself
+        if not plain.flags.writeable:
             raise ValueError("out is read-only")
-        if any(s % out.itemsize for s in out.strides):
-            raise ValueError(f"out has strides {out.strides} that are no multiples of its item size")
-        if not out.flags.aligned:
+        if any(s % plain.itemsize for s in plain.strides):
+            raise ValueError(f"out has strides {plain.strides} that are no multiples of its item size")
+        if not plain.flags.aligned:
             raise ValueError("out is not aligned to its item size")
-        strides = tuple(s // out.itemsize for s in out.strides)
-        dtype = str(out.dtype)
-        result = Output(out, out.ctypes.data, strides)  # type: ignore[arg-type]
+        if _leaves_its_base(plain):
+            raise ValueError("out reaches past the array that it is a view of")
+        strides = tuple(s // plain.itemsize for s in plain.strides)
+        dtype = str(plain.dtype)
+        result = Output(out, plain.ctypes.data, strides)  # type: ignore[arg-type]
+        out = plain
     else:
         raise TypeError(f"out must be a torch tensor or a NumPy array, got {type(out).__name__}")
     if tuple(out.shape) != shape:
@@ -116,6 +120,21 @@ def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
     if _torch.is_tensor(out):
         count_as_write(out)
     return result
+
+
+def _leaves_its_base(array: np.ndarray[Any, Any]) -> bool:
+    """True for views that `as_strided` made too large; memory that is not NumPy's own cannot be checked."""
+    owner: Any = array
+    while getattr(owner, "base", None) is not None:
+        owner = owner.base
+    if array.size == 0 or not isinstance(owner, np.ndarray) or not owner.flags.owndata:
+        return False
+    first = last = array.ctypes.data
+    for size, stride in zip(array.shape, array.strides, strict=True):
+        reach = (size - 1) * stride
+        first, last = first + min(reach, 0), last + max(reach, 0)
+    begin = owner.ctypes.data
+    return first < begin or last + array.itemsize > begin + owner.nbytes
 
 
 def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

@@ -40,12 +40,12 @@ def _threads(num_threads: int | None) -> int:
     return number
 
 
-def _common_size(spec: Spec, images: list[Any], out: Any) -> tuple[int, int]:
+def _common_size(spec: Spec, images: list[Any], out: Any, call: _devices.Call) -> tuple[int, int]:
     """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
     fixed = spec.output_size
     if fixed is not None:
         return fixed
-    sizes = _core.sizes(spec.compiled(), images)
+    sizes = _core.sizes(spec.compiled(), images, *call.ending())
     known = [(i, s) for i, s in enumerate(sizes) if s is not None]
     if not known:
         if not images:
@@ -208,7 +208,7 @@ class Preprocessor:
     def _run(self, images: Images, out: Any, on_error: OnError, call: _devices.Call) -> Result[Any]:
         """`run`; fastpre.data calls it too, because its loaders cancel calls."""
         items, names = _sources.sources(images)
-        size = self._check(items, on_error, out)
+        size = self._check(items, on_error, out, call)
         shape = (len(items), self.spec.channels, *size)
         memory = (
             self._device.allocate(shape, self.spec, self.pin_memory)
@@ -235,7 +235,7 @@ class Preprocessor:
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
         call = self._call(fill)
         items, names = _sources.sources(images)
-        size = self._check(items, on_error, None)
+        size = self._check(items, on_error, None, call)
         shape = (len(items), self.spec.channels, *size)
         strides = _output.dense_strides(shape, self.spec.memory_format_name)
         tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
@@ -245,10 +245,10 @@ class Preprocessor:
         self._raise_first(results, on_error)
         return tensor
 
-    def _check(self, items: list[Any], on_error: str, out: Any) -> tuple[int, int]:
+    def _check(self, items: list[Any], on_error: str, out: Any, call: _devices.Call) -> tuple[int, int]:
         if on_error not in ("raise", "fill", "skip"):
             raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
-        return _common_size(self.spec, items, out)
+        return _common_size(self.spec, items, out, call)
 
     def _call(
         self, fill: float, deadline_s: float | None = None, cancellation: _core.Cancellation | None = None

@@ -286,6 +286,32 @@ def test_a_worker_sees_its_dataset(batch: list[bytes], want: torch.Tensor) -> No
     assert dataset.items == batch[:2]
 
 
+class Curious(Items):
+    """Asks torch for its dataset."""
+
+    def __getitem__(self, index: int) -> Any:
+        info = torch.utils.data.get_worker_info()
+        assert info is not None
+        assert info.dataset is self
+        return super().__getitem__(index)
+
+
+def test_a_dataset_sees_itself(batch: list[bytes], want: torch.Tensor) -> None:
+    loader = fastpre.data.Loader(Curious(batch[:2]), SPEC, batch_size=2, num_workers=1, multiprocessing_context="fork")
+    (got,) = loader
+    assert torch.equal(got, want[:2])
+
+
+def test_a_missing_sample_among_tuples(batch: list[bytes]) -> None:
+    loader = fastpre.data.Loader([(batch[0], 1), None], SPEC, batch_size=2)
+    with pytest.raises(TypeError, match=r"image 1: expected a tuple or list .* give \(None, \*targets\)"):
+        list(loader)
+    loader = fastpre.data.Loader([(batch[0], 1), (None, 2)], SPEC, batch_size=2, on_error="skip")
+    ((images, labels),) = loader
+    assert len(images) == 1
+    assert labels.tolist() == [1]
+
+
 def test_reprs(batch: list[bytes]) -> None:
     loader = load(batch, batch_size=5)
     shown = f"Loader(Items of 12, {SPEC!r}, batch_size=5, device='cpu', num_workers=0)"

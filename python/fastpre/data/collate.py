@@ -75,11 +75,21 @@ def pack(samples: list[Any]) -> Compressed:
     if isinstance(samples[0], Numbered):
         indices, samples = [s.index for s in samples], [s.sample for s in samples]
     alone = not isinstance(samples[0], (tuple, list))
-    images = samples if alone else [sample[0] for sample in samples]
+    images = samples if alone else [_image_of(sample, i) for i, sample in enumerate(samples)]
     payloads = [_payload(image, i) for i, image in enumerate(images)]
     names = [_sources.name(image) for image in images]
     rest = None if alone else default_collate([_with_first(sample, PLACEHOLDER) for sample in samples])
     return Compressed(payloads, names, indices, rest)
+
+
+def _image_of(sample: Any, index: int) -> Any:
+    if isinstance(sample, (tuple, list)) and sample:
+        return sample[0]
+    msg = (
+        f"image {index}: expected a tuple or list that begins with an image, as in the rest of its batch, got "
+        f"{type(sample).__name__}; where an image is missing give (None, *targets)"
+    )
+    raise TypeError(msg)
 
 
 def _payload(image: Any, index: int) -> Payload:

@@ -64,9 +64,9 @@ class Indexed(Dataset[Numbered]):
 
 
 class InWorker:
-    """A `worker_init_fn` that finds its own dataset in `get_worker_info()`, as under a plain DataLoader."""
+    """A worker's first act: `get_worker_info().dataset` is the user's own, as under a plain DataLoader; then `init`."""
 
-    def __init__(self, init: Callable[[int], None]) -> None:
+    def __init__(self, init: Callable[[int], None] | None) -> None:
         self.init = init
 
     def __call__(self, worker: int) -> None:
@@ -74,7 +74,8 @@ class InWorker:
         info = get_worker_info()
         if info is not None and isinstance(info.dataset, Indexed):
             object.__setattr__(info, "dataset", info.dataset.dataset)  # torch guards the attribute against assignment
-        self.init(worker)
+        if self.init is not None:
+            self.init(worker)
 
 
 def checked(dataset: Any) -> Dataset[Any]:

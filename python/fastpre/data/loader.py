@@ -98,7 +98,7 @@ class Loader:
             "collate_fn": pack,
             "pin_memory": pin_memory,
             "timeout": timeout,
-            "worker_init_fn": worker_init_fn and InWorker(worker_init_fn),
+            "worker_init_fn": InWorker(worker_init_fn),
             "multiprocessing_context": multiprocessing_context,
             "generator": generator,
             "prefetch_factor": prefetch_factor,
