@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
@@ -60,7 +61,6 @@ AUGMENTATIONS = [
     v1.RandomResizedCrop(8),
     v2.RandomResizedCrop(8),
     v1.RandomHorizontalFlip(),
-    v1.RandomErasing(),
     v1.ColorJitter(0.1),
     v1.RandAugment(),
     v2.TrivialAugmentWide(),
@@ -79,6 +79,14 @@ def test_training_transforms_are_refused_with_a_line_that_works(step: Any) -> No
     line = line[line.index("v2.Compose") :]
     names = {"v2": v2, "fastpre": fastpre, "torch": torch, "mean": list(MEAN), "std": list(STD)}
     assert eval(line, names)(photograph(300, 260)).shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize("step", [v1.RandomErasing(p=1), v2.RandomErasing(p=1)], ids=["v1", "v2"])
+def test_what_comes_behind_the_normalization_stays_there(step: Any) -> None:
+    with pytest.raises(ValueError, match=r"RandomErasing: it draws at random.*Compose\(\[fastpre\.transforms\.fuse"):
+        fuse(v1.Compose([v1.Resize(8), v1.ToTensor(), step]))
+    fused = v1.Compose([fuse(v1.Compose([v1.Resize((8, 9)), v1.ToTensor()])), step])
+    assert fused(photograph(30, 20)).shape == (3, 8, 9)
 
 
 def foreign(name: str, module: str, base: type = object) -> Any:
@@ -146,3 +154,21 @@ def test_scripting_is_refused_with_what_to_do(inside: bool) -> None:
             TypeError, match=r"DecodeResizeNormalize cannot be scripted: .*scripted\(transform\(image\)"
         ):
             torch.jit.script(module)
+
+
+@pytest.mark.parametrize(
+    ("thing", "hint"),
+    [
+        (torchvision.models.ResNet18_Weights.DEFAULT, r"ResNet18_Weights\.IMAGENET1K_V1\.transforms\(\)"),
+        (torchvision.models.ResNet18_Weights.DEFAULT.transforms, r"write weights\.transforms\(\)"),
+    ],
+    ids=["weights", "not called"],
+)
+def test_weights_instead_of_their_transforms(thing: object, hint: str) -> None:
+    with pytest.raises(TypeError, match=hint):
+        fuse(thing)
+
+
+def test_a_preset_instead_of_a_spec() -> None:
+    with pytest.raises(TypeError, match=r"Spec\.from_torchvision"):
+        fastpre.Preprocessor(torchvision.models.ResNet18_Weights.DEFAULT.transforms())  # type: ignore[arg-type]

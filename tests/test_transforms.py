@@ -87,3 +87,17 @@ def test_image_folder_and_data_loader(image_folder: Path, context: str, loader: 
         batches = torch.utils.data.DataLoader(dataset, 3, num_workers=2, multiprocessing_context=context)
         got = torch.cat([x for x, _ in batches])
     assert torch.equal(got, expected)
+
+
+def test_an_error_names_the_file(tmp_path: Path) -> None:
+    """Of a dataset with `loader=read_bytes`, in the place of a batch index that means nothing there."""
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(b"\xff\xd8\xff")
+    data = fastpre.transforms.read_bytes(path)
+    assert pickle.loads(pickle.dumps(data)).name == str(path)
+    with pytest.raises(fastpre.CorruptImage, match=r"cut\.jpg") as caught:
+        fastpre.transforms.DecodeResizeNormalize()(data)
+    assert (caught.value.index, caught.value.name) == (None, str(path))
+    assert str(caught.value).startswith(str(path))
+    with pytest.raises(fastpre.CorruptImage, match=r"^empty input$"):
+        fastpre.transforms.DecodeResizeNormalize()(b"")

@@ -133,7 +133,7 @@ def sources(images: Iterable[Any]) -> Sources:
 
 def name(item: Any) -> str | None:
     """How to call an image in a message: the path that it is, has, or was opened from; None without one."""
-    if isinstance(item, bytes):  # first, because it is the common case and the checks below are slow
+    if type(item) is bytes:  # first, because it is the common case and the checks below are slow
         return None
     if isinstance(item, (str, os.PathLike)):
         return os.fsdecode(item)

@@ -110,9 +110,9 @@ BY_NAME: dict[str, type[Exception]] = {
 }
 
 
-def from_record(error: str, reason: str, index: int, name: str | None) -> Exception:
+def from_record(error: str, reason: str, index: int | None, name: str | None) -> Exception:
     """The exception that a failed record stands for."""
     cls = BY_NAME[error]
     if issubclass(cls, ImageError):
         return cls(reason, index, name)
-    return cls(f"image {index}: {reason}")
+    return cls(reason if index is None else f"image {index}: {reason}")

@@ -40,6 +40,12 @@ def _threads(num_threads: int | None) -> int:
     return number
 
 
+def _no_spec(thing: object) -> str:
+    theirs = type(thing).__module__.startswith("torchvision.")
+    hint = "; write fastpre.Spec.from_torchvision(it)" if theirs else ""
+    return f"spec must be a fastpre.Spec, got {type(thing).__name__}{hint}"
+
+
 def _common_size(spec: Spec, images: list[Any], out: Any, call: _devices.Call) -> tuple[int, int]:
     """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
     fixed = spec.output_size
@@ -91,7 +97,7 @@ class Preprocessor:
         if spec is None:
             spec = Spec()
         if not isinstance(spec, Spec):
-            raise TypeError(f"spec must be a fastpre.Spec, got {type(spec).__name__}")
+            raise TypeError(_no_spec(spec))
         self._device = _devices.resolve(device)
         if pin_memory and self._device.name != "cpu":
             raise ValueError(f"pin_memory=True is for results on the CPU, but device={self._device.name!r}")
@@ -259,7 +265,7 @@ class Preprocessor:
             raise ValueError("fill must be a number for dtype=uint8, got nan")
         deadline = None
         if deadline_s is not None:
-            seconds = float(deadline_s)
+            seconds = math.fsum([deadline_s])  # float() would take a string
             if not seconds >= 0:
                 raise ValueError(f"deadline_s must be at least 0, got {deadline_s!r}")
             deadline = time.monotonic() + seconds

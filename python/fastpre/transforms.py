@@ -25,9 +25,25 @@ if TYPE_CHECKING:
 __all__ = ["DecodeResizeNormalize", "InexactFusionWarning", "fuse", "read_bytes"]
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A dataset `loader` that leaves the decoding to the transform."""
-    return Path(path).read_bytes()
+class FileBytes(bytes):
+    """A file's bytes that know where they come from, so that an error can say so.
+
+    Attributes:
+        name: the path.
+    """
+
+    name: str
+
+
+def read_bytes(path: str | os.PathLike[str]) -> FileBytes:
+    """A dataset `loader` that leaves the decoding to the transform, which is to be `fuse(...)`'s.
+
+    Returns:
+        FileBytes: the file's bytes, with the path as `.name`.
+    """
+    data = FileBytes(Path(path).read_bytes())
+    data.name = os.fsdecode(path)
+    return data
 
 
 class DecodeResizeNormalize(torch.nn.Module):
@@ -65,7 +81,11 @@ class DecodeResizeNormalize(torch.nn.Module):
             return self._from_pixels(_tensor_pixels(image))
         if hasattr(image, "convert") and hasattr(image, "getbands"):
             return self._from_pixels(self._pil_pixels(image))
-        return self._preprocessor([image])[0]
+        try:
+            return self._preprocessor([image])[0]
+        except errors.ImageError as error:
+            error.index = None  # there is one image: its place in a batch of one says nothing
+            raise
 
     def __prepare_scriptable__(self) -> NoReturn:
         """What torch.jit.script asks of a module."""
@@ -95,7 +115,7 @@ class DecodeResizeNormalize(torch.nn.Module):
         out = _output.allocate((1, self.spec.channels, *size), self.spec, pin_memory=False)
         record = _core.run_pixels(compiled, pixels, out.data_ptr, size, out.strides[1:])
         if record.error is not None:
-            raise errors.from_record(record.error, record.reason, 0, None)
+            raise errors.from_record(record.error, record.reason, None, None)
         tensor: torch.Tensor = out.value[0]
         return tensor
 

@@ -199,3 +199,12 @@ except ImportError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=PATIENCE_S)
     assert b"pip install torchvision" in done.stdout
+
+
+def test_a_folder_whose_transform_decodes(tmp_path: Path, photo: bytes) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "a.jpg").write_bytes(photo)
+    transform = fastpre.transforms.DecodeResizeNormalize(SPEC)
+    folder = torchvision.datasets.ImageFolder(str(tmp_path), transform=transform, loader=fastpre.transforms.read_bytes)
+    with pytest.raises(ValueError, match=r"decodes already; write Loader\(ImageFolder\(root\), transform\.spec\)"):
+        fastpre.data.Loader(folder, SPEC)

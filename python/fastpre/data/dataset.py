@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, get_worker_info
 
-from ..transforms import read_bytes
+from ..transforms import DecodeResizeNormalize, read_bytes
 
 __all__ = ["InWorker", "Indexed", "Numbered", "Samples", "checked"]
 
@@ -121,6 +121,9 @@ def _is_folder(dataset: Any) -> bool:
         return False
     if type(dataset).__getitem__ is not folder.DatasetFolder.__getitem__:
         return False
+    if isinstance(dataset.transform, DecodeResizeNormalize):
+        kind = type(dataset).__name__
+        raise ValueError(f"{kind} has a transform that decodes already; write Loader({kind}(root), transform.spec)")
     decodes = dataset.loader in (folder.default_loader, folder.pil_loader, folder.accimage_loader)
     if decodes and dataset.transform is not None:
         kind = type(dataset).__name__

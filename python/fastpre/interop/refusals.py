@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,9 +28,10 @@ RANDOM = (
     "v2.Normalize(mean, std)])"
 )
 AFTERWARDS = "leave it out, or apply it to the tensor afterwards: Compose([fastpre.transforms.fuse(the_rest), it])"
+# What can as well be done to the normalized tensor, or to the batch.
+BEHIND = frozenset({"RandomErasing", "CutMix", "MixUp"})
 AUGMENTATIONS = frozenset(
-    {"AugMix", "AutoAugment", "ColorJitter", "CutMix", "ElasticTransform", "MixUp", "RandAugment", "ScaleJitter"}
-    | {"TrivialAugmentWide"}
+    {"AugMix", "AutoAugment", "ColorJitter", "ElasticTransform", "RandAugment", "ScaleJitter"} | {"TrivialAugmentWide"}
 )
 
 
@@ -54,6 +57,8 @@ def unknown(step: Any, known: str) -> ValueError:
         known: names of the steps that it knows.
     """
     kind = type(step).__name__
+    if kind in BEHIND:
+        return refused(step, f"it draws at random, which fused transforms do not; {AFTERWARDS}")
     if kind.startswith("Random") or kind in AUGMENTATIONS:
         return refused(step, RANDOM)
     other = foreign(step)
@@ -67,6 +72,11 @@ def unknown(step: Any, known: str) -> ValueError:
 def foreign(thing: Any) -> str | None:
     """What to write instead of an object of timm or transformers, or of their configurations as dicts; else None."""
     keys = set(thing) if isinstance(thing, Mapping) else set()
+    preset = getattr(thing, "func", thing) if isinstance(thing, functools.partial) else thing
+    if isinstance(thing, enum.Enum) and hasattr(thing, "transforms"):
+        return f"write {type(thing).__name__}.{thing.name}.transforms(), with which it was trained"
+    if preset is not thing and getattr(preset, "__module__", "").startswith("torchvision."):
+        return "it is to be called: write weights.transforms()"
     if _library(thing) == "timm" or keys & {"crop_pct", "input_size"}:
         return TIMM
     if _library(thing) == "transformers" or keys & {"image_mean", "image_processor_type"}:

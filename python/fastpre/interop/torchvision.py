@@ -7,6 +7,7 @@ neither version is imported for the other's sake.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -263,7 +264,7 @@ def spec_from_torchvision(transform: Any) -> Spec:
             f"cannot fuse an empty {type(transform).__name__}: it leaves the PIL image as it is; for a tensor of its "
             "pixels write Compose([torchvision.transforms.PILToTensor()])"
         )
-    if steps[0] is transform and not _is_torchvision(transform):
+    if steps[0] is transform and (not _is_torchvision(transform) or isinstance(transform, enum.Enum)):
         raise TypeError(f"expected a torchvision transform, got {named(transform)}: {foreign(transform) or _LISTS}")
     reader = _Reader()
     for step in steps:
