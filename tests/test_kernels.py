@@ -101,6 +101,7 @@ def test_unknown_target_in_the_environment() -> None:
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=120)
     assert run.returncode != 0
     assert b"FASTPRE_TARGET=NO_SUCH_TARGET is not available" in run.stderr
+    assert ", ".join(fastpre._core.targets()).encode() in run.stderr
 
 
 def test_unknown_target() -> None:

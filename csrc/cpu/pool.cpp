@@ -184,7 +184,9 @@ struct PoolCrew::Offer {
   std::function<void(size_t, Worker&)> body;
 };
 
-PoolCrew::PoolCrew(int size, int threads) : size_(size), threads_(threads) {}
+PoolCrew::PoolCrew(int size, int threads)
+    : size_(std::min(size, kMostHelpers)),
+      threads_(std::min(threads, kMostHelpers + 1)) {}
 PoolCrew::~PoolCrew() { Recall(); }
 int PoolCrew::size() const { return size_; }
 

@@ -25,8 +25,13 @@ void ParallelFor(size_t count, int threads, const std::function<void(size_t, Wor
 // The same for a body that may throw: the first exception comes out when all are done.
 void ParallelOrThrow(size_t count, int threads, const std::function<void(size_t, Worker&)>& body);
 
-// The pool's idle threads as helpers of a caller that has `threads` threads for `size` + 1 workers on this image:
-// see ParallelFor for who gets them.
+// More helpers than this have nothing to do on one image: its owner checks and transforms what they decode, which takes
+// it about half as long as their entropy decoding (docs/performance.md). Each of them also has three chunks of 384 KB
+// in store.
+inline constexpr int kMostHelpers = 31;
+
+// The pool's idle threads as helpers of a caller that has `threads` threads for `size` + 1 workers on this image,
+// kMostHelpers at most: see ParallelFor for who gets them.
 class PoolCrew final : public Crew {
  public:
   PoolCrew(int size, int threads);

@@ -93,6 +93,17 @@ void TestShrinks() {
   ++cases;
 }
 
+// However many threads a call asks for, one image gets no more than can help.
+void TestHelpersOfOneImage() {
+  PoolCrew crew(4095, 4096);
+  CHECK(crew.size() == kMostHelpers, std::to_string(crew.size()));
+  std::atomic<int> calls{0};
+  crew.Lend([&] { calls.fetch_add(1); });
+  crew.Recall();
+  CHECK(calls.load() <= kMostHelpers && PoolSize() <= kMostHelpers, std::to_string(PoolSize()));
+  ++cases;
+}
+
 void Write(const std::filesystem::path& path, const std::string& text) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream(path) << text;
@@ -136,6 +147,7 @@ int main() {
   TestNested();
   CHECK(PoolSize() == 7, "the pool does not grow with callers: " + std::to_string(PoolSize()));
   if (kCanFork) TestFork();
+  TestHelpersOfOneImage();
   TestShrinks();
   TestQuota();
   return Summary("pool", cases);
