@@ -27,7 +27,9 @@ void CallContext::SetDeadline(double seconds_from_now) {
 
 void CallContext::Begin() {
   Check();
-  if (late()) throw Error(ErrorKind::kDeadline, "not begun by the call's deadline (deadline_s); images that were begun are finished");
+  if (late())
+    throw Error(ErrorKind::kDeadline,
+                "not begun by the call's deadline (deadline_s); images that were begun are finished");
 }
 
 void CallContext::Poll() {

@@ -287,8 +287,8 @@ Header ParseHeader(Bytes b, const Limits& limits, bool want_orientation, bool co
   const double work_of_a_scan = DecodeWork(h) / h.scans;
   h.most_scans = static_cast<int>(std::min(static_cast<double>(limits.max_work) / work_of_a_scan, 1e9));
   if (h.scans > h.most_scans) {
-    ThrowLimit(std::to_string(h.scans) + (h.scans == 1 ? " scan of " : " scans of ") + std::to_string(h.width) + "x" + std::to_string(h.height) +
-               " pixels are work of " + std::to_string(static_cast<int64_t>(DecodeWork(h))) +
+    ThrowLimit(std::to_string(h.scans) + (h.scans == 1 ? " scan of " : " scans of ") + std::to_string(h.width) + "x" +
+               std::to_string(h.height) + " pixels are work of " + std::to_string(static_cast<int64_t>(DecodeWork(h))) +
                ", over max_work=" + std::to_string(limits.max_work));
   }
   if (want_orientation) h.orientation = ParseOrientation(meta.exif, meta.xmp);

@@ -35,11 +35,11 @@ class FileBytes(bytes):
     name: str
 
 
-def read_bytes(path: str | os.PathLike[str]) -> FileBytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """A dataset `loader` that leaves the decoding to the transform, which is to be `fuse(...)`'s.
 
     Returns:
-        FileBytes: the file's bytes, with the path as `.name`.
+        bytes: the file's, with the path as `.name`.
     """
     data = FileBytes(Path(path).read_bytes())
     data.name = os.fsdecode(path)
