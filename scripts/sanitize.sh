@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the C++ tests and the Python module with sanitizers, and runs them:
-#   address, undefined   all C++ tests; the Python tests of memory, threads, forks, errors and data loaders
+#   address, undefined   all C++ tests; the Python tests of memory, threads, forks and errors
 #   thread               the pool, one image on several threads, sixteen callers: in C++ and in Python
 # Without nvcc: kernels run on the emulator here, and the build that has no CUDA is tried as well. Where the
 # nvidia-nvjpeg wheel is installed, our declarations are held against its header, and its library is loaded.
@@ -60,7 +60,8 @@ run_python() {
 
 # Python frees little at exit, so leaks are not looked for there; a MemoryError is what tests of huge sizes expect. What is
 # run is what hands memory over, shares it, forks, fails or ends early; pixels and the emulated device are the C++ tests',
-# and the command line adds no memory of its own.
+# and the command line adds no memory of its own. Left out: forks while other threads are at work, and torch's forked
+# workers, because GCC's sanitizer does not hold its allocator's lock across a fork, and a child may wait for it for ever.
 build asan-ubsan "$@"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 cases=
@@ -69,7 +70,7 @@ for topic in bad_input batch_errors batch_memory blocks_of_input compile ending_
     cases="$cases tests/test_$topic.py"
 done
 # shellcheck disable=SC2086
-run_python asan-ubsan libasan.so $cases tests/data
+run_python asan-ubsan libasan.so $cases -k "not fork_in_the_middle and not loader_workers"
 
 # What happens inside of libraries that are not instrumented is not looked at, but their locks are seen. Forks are left
 # out: this sanitizer cannot follow threads into a child.
