@@ -174,8 +174,8 @@ def stopped(self, *args, **kwargs):
         os.kill(os.getpid(), {number})
     return run(self, *args, **kwargs)
 job.Preprocessor.run = stopped
-if {ignored}:
-    signal.signal({number}, signal.SIG_IGN)
+# Set either way: what starts the tests may ignore it (nohup; a job in the background).
+signal.signal({number}, signal.SIG_IGN if {ignored} else signal.SIG_DFL)
 main(sys.argv[1:], prog_name="fastpre")
 """
 
