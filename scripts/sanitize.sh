@@ -67,7 +67,8 @@ run_python() {
 build asan-ubsan "$@"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 run_python asan-ubsan libasan.so -m "not slow" -k "not fork_in_the_middle" tests \
-    --ignore=tests/test_leak.py --ignore=tests/test_cli.py --ignore-glob='tests/test_exact*' --ignore-glob='tests/test_cuda*' --ignore=tests/test_corpus.py
+    --ignore=tests/test_leak.py --ignore=tests/test_cli.py --ignore-glob='tests/test_exact*' \
+    --ignore-glob='tests/test_cuda*' --ignore=tests/test_corpus.py
 
 # What happens inside of libraries that are not instrumented is not looked at, but their locks are seen. Forks are left
 # out: this sanitizer cannot follow threads into a child.
