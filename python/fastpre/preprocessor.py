@@ -177,6 +177,7 @@ class Preprocessor:
         """Decodes, resizes, crops and normalizes a batch.
 
         Ctrl-C and other signals are handled during the call, within about 50 ms; `out` then holds whatever was done.
+        Handlers must neither fork nor resize the storage of `out`, whose memory is being written.
 
         Args:
             images: bytes-like objects, 1-D uint8 arrays or tensors, or paths; used without a copy
