@@ -7,6 +7,7 @@
 #include "core/round.h"
 #include "jpeg/decoder.h"
 #include "jpeg/needed.h"
+#include "jpeg/validate.h"
 
 namespace fastpre::cuda {
 namespace {
@@ -28,7 +29,7 @@ void Choose(const Spec& spec, const Offer& offer, Job* job) {
   try {
     if (declined.empty()) {
       job->frame = ParseFrame(job->bytes, job->header);
-    } else if (job->header.sof == 0xC2 && !offer.exact) {
+    } else if (job->header.sof == marker::kSOF2 && !offer.exact) {
       job->frame = GeometryOf(job->header);
     }
   } catch (const Declined& e) {
@@ -37,8 +38,8 @@ void Choose(const Spec& spec, const Offer& offer, Job* job) {
   }
   // Streams that end in a scan, or go on behind it, are the CPU's: it says what they are worth.
   if (job->frame && !offer.exact) {
-    job->stream_bytes = job->header.progressive() ? EndOfProgressive(job->bytes, job->header)
-                                                  : EndOfSequential(job->bytes, *job->frame);
+    job->stream_bytes = job->header.progressive() ? ValidateProgressive(job->bytes, job->header)
+                                                  : ValidateSequential(job->bytes, *job->frame);
   }
   const bool complete = job->stream_bytes > 0;
   job->tiling = ChooseTiling(PixelAxes(job->plan), job->plan.vertical_first, false);

@@ -71,12 +71,12 @@ Choice AllowedRoutes(const Header& header, const Frame* frame, const std::string
     return choice;
   }
   if (declined.empty()) allow(Route::kCoefficients);
-  if (offer.exact || !complete || (!declined.empty() && header.sof != 0xC2)) return choice;
+  if (offer.exact || !complete || (!declined.empty() && header.sof != marker::kSOF2)) return choice;
   const bool sides =
       std::min(frame->width, frame->height) >= kLeastSide && std::max(frame->width, frame->height) <= kMostSide;
   if (!sides || !UsualSampling(*frame) || !UsualColor(*frame)) return choice;
   if (offer.hybrid) allow(Route::kHybrid);
-  if (offer.hardware && declined.empty() && header.sof == 0xC0 && frame->scans.size() == 1) {
+  if (offer.hardware && declined.empty() && header.sof == marker::kSOF0 && frame->scans.size() == 1) {
     allow(Route::kHardware);
     const int least = LumaScale(header, spec, plan, kHardwareGuard);
     int& scale = choice.hardware_scale;

@@ -4,6 +4,7 @@
 
 #include "core/call_context.h"
 #include "jpeg/decoder.h"
+#include "jpeg/markers.h"
 
 namespace fastpre {
 namespace {
@@ -87,14 +88,14 @@ void EntropyAhead::Unstuff(Bytes stream, const Scan& scan, const JpegKernels& ke
     raw += used;
     while (raw < end && *raw == 0xFF) ++raw;
     if (raw == end) break;
-    const int marker = *raw++;
-    if (interval_ == 0 || marker < 0xD0 || marker > 0xD7) {
-      marker_after_ = marker;
+    const int code = *raw++;
+    if (interval_ == 0 || !marker::IsRestart(code)) {
+      marker_after_ = code;
       break;
     }
     if (static_cast<int64_t>(segments_.size() - 1) * interval_ >= mcus_)
       throw Declined("more restart markers than intervals");
-    if (marker != 0xD0 + static_cast<int>((segments_.size() - 1) % 8)) {
+    if (code != marker::kRST0 + static_cast<int>((segments_.size() - 1) % 8)) {
       throw Declined("a restart marker is not where it belongs");
     }
   }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "jpeg/markers.h"
+
 namespace fastpre {
 namespace {
-
-constexpr int kRst0 = 0xD0;
 
 // The first marker at or after `p`: a pointer to its code, behind the 0xFF; null if there is none.
 const uint8_t* NextMarker(const uint8_t* p, const uint8_t* end) {
@@ -66,18 +66,18 @@ bool BitReader::NextSegment(int number, Bits* bits) {
 
 bool BitReader::SkipSegments(int number, int64_t count, Bits* bits) {
   for (int64_t i = 0; i < count; ++i) {
-    const uint8_t* marker = NextMarker(raw_, end_);
-    if (!marker || *marker != kRst0 + (number + i) % 8) return false;
-    raw_ = marker + 1;
+    const uint8_t* found = NextMarker(raw_, end_);
+    if (!found || *found != marker::kRST0 + (number + i) % 8) return false;
+    raw_ = found + 1;
   }
   Start(bits);
   return true;
 }
 
 int BitReader::MarkerAfter(bool restarts) const {
-  const uint8_t* marker = NextMarker(raw_, end_);
-  while (restarts && marker && *marker >= kRst0 && *marker < kRst0 + 8) marker = NextMarker(marker + 1, end_);
-  return marker ? *marker : 0;
+  const uint8_t* found = NextMarker(raw_, end_);
+  while (restarts && found && marker::IsRestart(*found)) found = NextMarker(found + 1, end_);
+  return found ? *found : 0;
 }
 
 }  // namespace fastpre

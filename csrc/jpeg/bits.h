@@ -63,7 +63,7 @@ class BitReader {
   // behind them, wherever the reader is in the one before. False: another marker is among them.
   bool SkipSegments(int number, int64_t count, Bits* bits);
 
-  // The first marker after what was read (0xD9, ...), restart markers left out if `restarts`; 0: there
+  // The first marker after what was read, restart markers left out if `restarts`; 0: there
   // is none.
   int MarkerAfter(bool restarts) const;
 

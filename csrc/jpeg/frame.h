@@ -53,13 +53,8 @@ Frame ParseFrame(Bytes stream, const Header& header);
 // fractional sampling.
 Frame GeometryOf(const Header& header);
 
-// For streams that somebody else is to decode: how many bytes there are up to EOI; 0 if they are not as they should be.
-//
-// Of a progressive one every segment is read: one SOF2 of the header's size, tables that are complete and there before
-// the scans that need them, scans in an order that T.81 G.1.1.1 allows, and no other marker than those. Of a sequential
-// one, which ParseFrame has read, the marker behind the last scan is looked for.
-size_t EndOfProgressive(Bytes stream, const Header& header);
-size_t EndOfSequential(Bytes stream, const Frame& frame);
+// Fills in what follows from the size and the sampling factors. Throws Declined for fractional sampling.
+void SetGeometry(Frame* frame);
 
 // Null, or why the baseline decoder will not have it, as far as the header says: an exception costs more than a
 // thumbnail's header. FASTPRE_DECODER=libjpeg-turbo, for comparisons, sends everything there.

@@ -85,7 +85,7 @@ class Cursor {
 
 std::string_view AsText(Bytes b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 
-void ReadFrame(Bytes s, int marker, Header* h) {
+void ReadFrame(Bytes s, int code, Header* h) {
   if (s.size() < 6) ThrowCorrupt("frame header (SOF) too short");
   const int bits = s[0];
   if (bits != 8) ThrowUnsupported(std::to_string(bits) + "-bit samples (only 8-bit JPEG)");
@@ -93,7 +93,7 @@ void ReadFrame(Bytes s, int marker, Header* h) {
   if (h->components != 1 && h->components != 3 && h->components != 4) {
     ThrowUnsupported(std::to_string(h->components) + " components (only 1, 3 or 4)");
   }
-  h->sof = marker & 0xFF;
+  h->sof = code;
   h->height = s[1] << 8 | s[2];
   h->width = s[3] << 8 | s[4];
   // Pillow walks the whole segment three bytes at a time and fails on a ragged end.
@@ -112,13 +112,14 @@ void CheckQuantTables(Bytes s) {
   }
 }
 
-bool IsFrame(int m) {
-  // SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC); Pillow also treats DHP (DE) as a frame.
-  return (m >= 0xC0 && m <= 0xCF && m != 0xC4 && m != 0xC8 && m != 0xCC) || m == 0xDE;
-}
+// Pillow treats DHP as a frame, too.
+bool IsFrame(int code) { return marker::IsFrame(code) || code == marker::kDHP; }
 
 // Markers that Pillow steps over without reading a segment.
-bool IsBare(int m) { return m == 0xC8 || (m >= 0xD0 && m <= 0xD9) || (m >= 0xF0 && m <= 0xFD); }
+bool IsBare(int code) {
+  return code == marker::kJPG || (code >= marker::kRST0 && code <= marker::kEOI) ||
+         (code >= marker::kJPG0 && code <= marker::kJPG13);
+}
 
 // Start-of-scan markers of the whole stream, the first one included, up to EOI: what is appended
 // after it (a gain map, a video) is not looked at. Segments between scans are stepped over.
@@ -129,18 +130,18 @@ int CountScans(Bytes b, size_t from) {
     const void* found = std::memchr(b.data() + at, 0xFF, b.size() - at - 1);
     if (!found) break;
     at = static_cast<size_t>(static_cast<const uint8_t*>(found) - b.data());
-    const int marker = b[at + 1];
-    if (marker == 0xD9) break;
+    const int code = b[at + 1];
+    if (code == marker::kEOI) break;
     if (++found_markers % 65536 == 0) CheckCancelled();
     // Reserved markers (02 to BF) have no length that libjpeg would step over.
-    const bool in_scan = marker < 0xC0 || (marker >= 0xD0 && marker <= 0xD8);
-    if (marker == 0xFF) {
+    const bool in_scan = code < marker::kSOF0 || marker::IsRestart(code) || code == marker::kSOI;
+    if (code == 0xFF) {
       at += 1;
     } else if (in_scan) {
       at += 2;
     } else {
       if (at + 3 >= b.size()) break;
-      scans += marker == 0xDA;
+      scans += code == marker::kSOS;
       at += 2 + static_cast<size_t>(b[at + 2] << 8 | b[at + 3]);
     }
   }
@@ -176,22 +177,22 @@ void CheckPhotoshop(Bytes s) {
   }
 }
 
-void ReadApp(Bytes s, int marker, bool want_orientation, Header* h, Metadata* meta) {
+void ReadApp(Bytes s, int code, bool want_orientation, Header* h, Metadata* meta) {
   const std::string_view text = AsText(s);
   constexpr std::string_view kExif("Exif\0\0", 6);
   constexpr std::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
-  if (marker == 0xE0 && text.starts_with("JFIF")) {
+  if (code == marker::kAPP0 && text.starts_with("JFIF")) {
     if (s.size() < 7) ThrowCorrupt("JFIF marker too short");
     h->jfif = true;
-  } else if (marker == 0xE1 && want_orientation && text.starts_with(kExif)) {
+  } else if (code == marker::kAPP1 && want_orientation && text.starts_with(kExif)) {
     meta->exif += meta->exif.empty() ? text : text.substr(6);
-  } else if (marker == 0xE1 && want_orientation && text.starts_with(kXmp)) {
+  } else if (code == marker::kAPP1 && want_orientation && text.starts_with(kXmp)) {
     meta->xmp = text.substr(kXmp.size());
-  } else if (marker == 0xE2 && text.starts_with(std::string_view("ICC_PROFILE\0", 12))) {
+  } else if (code == marker::kAPP2 && text.starts_with(std::string_view("ICC_PROFILE\0", 12))) {
     if (!meta->icc || text < *meta->icc) meta->icc = text;
-  } else if (marker == 0xED && text.starts_with(std::string_view("Photoshop 3.0\0", 14))) {
+  } else if (code == marker::kAPP13 && text.starts_with(std::string_view("Photoshop 3.0\0", 14))) {
     CheckPhotoshop(s);
-  } else if (marker == 0xEE && text.starts_with("Adobe")) {
+  } else if (code == marker::kAPP14 && text.starts_with("Adobe")) {
     if (s.size() < 7) ThrowCorrupt("Adobe marker too short");
     if (s.size() > 11) h->adobe_transform = s[11];
   }
@@ -228,7 +229,7 @@ Header ParseHeader(Bytes b, const Limits& limits, bool want_orientation, bool co
   if (static_cast<int64_t>(b.size()) > limits.max_bytes) {
     ThrowLimit(std::to_string(b.size()) + " bytes is over max_bytes=" + std::to_string(limits.max_bytes));
   }
-  if (b.size() < 3 || b[0] != 0xFF || b[1] != 0xD8 || b[2] != 0xFF) {
+  if (b.size() < 3 || b[0] != 0xFF || b[1] != marker::kSOI || b[2] != 0xFF) {
     const std::string image = SniffImage(b);
     if (!image.empty()) ThrowUnsupported("not a JPEG (looks like " + image + ")");
     const std::string other = SniffOther(b);
@@ -246,37 +247,38 @@ Header ParseHeader(Bytes b, const Limits& limits, bool want_orientation, bool co
       if (!cursor.Byte(&byte)) ThrowCorrupt("no scan before the end of the stream");
       continue;
     }
-    uint8_t marker = 0;
-    if (!cursor.Byte(&marker)) ThrowCorrupt("no scan before the end of the stream");
-    if (marker == 0xFF) continue;  // fill byte: `byte` is 0xFF still
-    if (marker == 0x00) {          // escaped 0xFF outside a scan
+    uint8_t code = 0;
+    if (!cursor.Byte(&code)) ThrowCorrupt("no scan before the end of the stream");
+    if (code == 0xFF) continue;  // fill byte: `byte` is 0xFF still
+    if (code == 0x00) {          // escaped 0xFF outside a scan
       if (!cursor.Byte(&byte)) ThrowCorrupt("no scan before the end of the stream");
       continue;
     }
-    if (marker == 0xDA) {
+    if (code == marker::kSOS) {
       const Bytes s = cursor.Segment();
       h.first_scan_components = s.empty() ? 0 : s[0];
       h.scan_offset = 2 + cursor.position();
       break;
     }
-    if (IsFrame(marker)) {
-      ReadFrame(cursor.Segment(), marker, &h);
+    if (IsFrame(code)) {
+      ReadFrame(cursor.Segment(), code, &h);
       if (meta.icc && meta.icc->size() < 14) ThrowCorrupt("ICC profile segment too short");
       meta.icc.reset();
-    } else if (IsBare(marker)) {
+    } else if (IsBare(code)) {
       // no segment
-    } else if (marker == 0xDB) {
+    } else if (code == marker::kDQT) {
       CheckQuantTables(cursor.Segment());
-    } else if (marker == 0xDD) {
+    } else if (code == marker::kDRI) {
       const Bytes s = cursor.Segment();
       if (s.size() >= 2) h.restart_interval = s[0] << 8 | s[1];
-    } else if (marker >= 0xE0 && marker <= 0xEF) {
-      ReadApp(cursor.Segment(), marker, want_orientation, &h, &meta);
-    } else if (marker == 0xC4 || marker == 0xCC || marker == 0xDC || marker == 0xDF || marker == 0xFE) {
+    } else if (marker::IsApp(code)) {
+      ReadApp(cursor.Segment(), code, want_orientation, &h, &meta);
+    } else if (code == marker::kDHT || code == marker::kDAC || code == marker::kDNL || code == marker::kEXP ||
+               code == marker::kCOM) {
       cursor.Segment();
     } else {
-      ThrowCorrupt("no marker found (0xFF" + std::string(1, "0123456789ABCDEF"[marker >> 4]) +
-                   std::string(1, "0123456789ABCDEF"[marker & 15]) + ")");
+      ThrowCorrupt("no marker found (0xFF" + std::string(1, "0123456789ABCDEF"[code >> 4]) +
+                   std::string(1, "0123456789ABCDEF"[code & 15]) + ")");
     }
     if (!cursor.Byte(&byte)) ThrowCorrupt("no scan before the end of the stream");
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/image.h"
+#include "jpeg/markers.h"
 
 namespace fastpre {
 
@@ -31,7 +32,7 @@ struct Header {
   int width = 0, height = 0;  // as stored, before EXIF orientation
   int components = 0;         // 1, 3 or 4
   std::array<Component, 4> component{};
-  int sof = 0;               // low byte of the SOFn marker: 0xC0 baseline, 0xC2 progressive, ...
+  int sof = 0;               // the SOFn marker (markers.h)
   int restart_interval = 0;  // MCUs; 0 when there is none
   int adobe_transform = -1;  // -1: no Adobe marker
   bool jfif = false;
@@ -44,9 +45,13 @@ struct Header {
   size_t scan_offset = 0;  // first byte after the first SOS segment
   size_t bytes = 0;
 
-  bool progressive() const { return sof == 0xC2 || sof == 0xC6 || sof == 0xCA || sof == 0xCE; }
-  bool arithmetic() const { return sof >= 0xC9 && sof <= 0xCF; }
-  bool lossless() const { return sof == 0xC3 || sof == 0xC7 || sof == 0xCB || sof == 0xCF; }
+  bool progressive() const {
+    return sof == marker::kSOF2 || sof == marker::kSOF6 || sof == marker::kSOF10 || sof == marker::kSOF14;
+  }
+  bool arithmetic() const { return sof >= marker::kSOF9 && sof <= marker::kSOF15; }
+  bool lossless() const {
+    return sof == marker::kSOF3 || sof == marker::kSOF7 || sof == marker::kSOF11 || sof == marker::kSOF15;
+  }
   int64_t pixels() const { return int64_t{width} * height; }
 };
 

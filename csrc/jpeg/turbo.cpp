@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "jpeg/color.h"
 #include "jpeg/decoder.h"
+#include "jpeg/markers.h"
 
 #ifndef JCS_EXTENSIONS
 #error "libjpeg-turbo is needed (this jpeglib.h has no RGBX output)"
@@ -172,9 +173,7 @@ class TurboSource final : public RowSource {
     ReadAndDiscard(static_cast<int>(cinfo_.output_height));
     Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
     // A second frame header is an error in the library, but before 3.0 only once all of it is there.
-    const int marker = cinfo_.unread_marker;
-    const bool frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
-    if (frame) ThrowCorrupt("a second frame header after the scan");
+    if (marker::IsFrame(cinfo_.unread_marker)) ThrowCorrupt("a second frame header after the scan");
   }
 
  private:
@@ -307,13 +306,13 @@ class TurboSource final : public RowSource {
   bool TailIsPlain() const {
     if (multiple_scans_) return true;
     if (cinfo_.arith_code || lossless_) return false;
-    if (cinfo_.unread_marker != 0) return cinfo_.unread_marker == JPEG_EOI;
+    if (cinfo_.unread_marker != 0) return cinfo_.unread_marker == marker::kEOI;
     const uint8_t* p = source_.base.next_input_byte;
     const uint8_t* const end = source_.end;
     while (p + 1 < end && (p = static_cast<const uint8_t*>(std::memchr(p, 0xFF, end - p - 1)))) {
       const uint8_t next = p[1];
-      if (next == JPEG_EOI) return true;
-      const bool restart = next >= JPEG_RST0 && next <= JPEG_RST0 + 7 && cinfo_.restart_interval > 0;
+      if (next == marker::kEOI) return true;
+      const bool restart = marker::IsRestart(next) && cinfo_.restart_interval > 0;
       if (next != 0 && next != 0xFF && !restart) return false;
       ++p;
     }
