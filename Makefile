@@ -6,7 +6,7 @@ OUT := out
 IMAGES ?=
 FUZZ_SECONDS ?= 300
 GPU_OPTIONS ?=
-SOURCES := CMakeLists.txt $(shell find cmake csrc python -type f -not -name '*.pyc')
+SOURCES := CMakeLists.txt benchmarks/decoder_probe.cpp $(shell find cmake csrc python -type f -not -name '*.pyc')
 
 # Python remembers the compiler that it was built with, which need not be on this machine.
 first = $(shell for name in $(1); do command -v $$name && break; done)
@@ -26,6 +26,8 @@ DEMO_BUILD := $(or $(wildcard $(DEV_STAMP)),$(DEMO_STAMP))
 
 # Kernels for this machine's GPUs only; wheels have all architectures. The demo does without CUDA where there is no GPU.
 $(DEMO_STAMP) $(DEV_STAMP): export FASTPRE_CUDA_ARCHITECTURES ?= native
+# Benchmarks time parts of the decoders, through an extension that wheels do not have.
+$(DEV_STAMP): export FASTPRE_BUILD_PROBE = ON
 $(DEMO_STAMP): export FASTPRE_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),AUTO,OFF)
 
 .PHONY: help demo test wheel lint sanitize kernels fuzz neon gpu docs bench clean

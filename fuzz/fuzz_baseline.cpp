@@ -15,6 +15,7 @@
 
 #include "../tests/cpp/jpeg_writer.h"
 #include "core/error.h"
+#include "jpeg/declined.h"
 #include "jpeg/decoder.h"
 #include "jpeg/kernels.h"
 
@@ -36,23 +37,23 @@ constexpr int kMaxSide = 400;    // of structured images
 enum class End { kAccepted, kDeclined, kRefused };
 
 // RGB0 pixels of the rectangle; `step` rows at a time.
-End Decode(RowSource& source, Bytes bytes, const Header& header, const Rect& rect, bool whole, int step,
+End Decode(JpegDecoder& decoder, Bytes bytes, const Header& header, const Rect& rect, bool whole, int step,
            std::vector<uint8_t>* pixels, std::string* reason) {
   End end = End::kAccepted;
   try {
-    source.Open(bytes, header, rect);
-    const size_t kept = static_cast<size_t>(rect.width()) * 4, row = source.row_bytes();
+    decoder.Open(bytes, header, rect);
+    const size_t kept = static_cast<size_t>(rect.width()) * 4, row = decoder.row_bytes();
     pixels->resize(kept * rect.height());
     std::vector<uint8_t> rows(row * step);
     for (int y = rect.y0; y < rect.y1; y += step) {
       const int count = std::min(step, rect.y1 - y);
-      source.Read(count, rows.data() + (step - count) * row, row);  // up to the end of what is allocated
+      decoder.Read(count, rows.data() + (step - count) * row, row);  // up to the end of what is allocated
       for (int k = 0; k < count; ++k) {
-        const uint8_t* from = rows.data() + (step - count + k) * row + source.left_bytes();
+        const uint8_t* from = rows.data() + (step - count + k) * row + decoder.left_bytes();
         std::memcpy(pixels->data() + (y - rect.y0 + k) * kept, from, kept);
       }
     }
-    source.Close(whole);
+    if (whole) decoder.CheckTail();
   } catch (const Declined& e) {
     end = End::kDeclined;
     *reason = e.what();
@@ -60,13 +61,13 @@ End Decode(RowSource& source, Bytes bytes, const Header& header, const Rect& rec
     end = End::kRefused;
     *reason = e.what();
   }
-  source.Release();
+  decoder.Close();
   for (size_t i = 3; i < pixels->size(); i += 4) (*pixels)[i] = 0;
   return end;
 }
 
-void Check(RowSource& baseline, Bytes jpeg, const Header& header, const uint8_t* prefix) {
-  static const std::unique_ptr<RowSource> turbo = MakeTurboSource();
+void Check(JpegDecoder& baseline, Bytes jpeg, const Header& header, const uint8_t* prefix) {
+  static const std::unique_ptr<JpegDecoder> turbo = MakeTurboDecoder();
   const Rect all{0, 0, header.width, header.height};
   Rect part = all;
   part.x0 = prefix[1] * header.width / 256, part.y0 = prefix[2] * header.height / 256;
@@ -103,9 +104,9 @@ void Check(RowSource& baseline, Bytes jpeg, const Header& header, const uint8_t*
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < kPrefixBytes) return 0;
-  static const std::vector<std::unique_ptr<RowSource>> baselines = [] {
-    std::vector<std::unique_ptr<RowSource>> made;
-    for (const JpegKernels* kernels : AvailableJpegKernels()) made.push_back(MakeBaselineSource(kernels->target));
+  static const std::vector<std::unique_ptr<JpegDecoder>> baselines = [] {
+    std::vector<std::unique_ptr<JpegDecoder>> made;
+    for (const JpegKernels* kernels : AvailableJpegKernels()) made.push_back(MakeBaselineDecoder(kernels->target));
     return made;
   }();
   Limits limits;

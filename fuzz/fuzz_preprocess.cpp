@@ -13,8 +13,8 @@
 
 #include "core/error.h"
 #include "cpu/kernels.h"
-#include "cpu/pipeline.h"
-#include "cuda/pipeline.h"
+#include "cpu/worker.h"
+#include "cuda/batch.h"
 #include "plan/affine.h"
 #include "plan/geometry.h"
 
@@ -74,7 +74,9 @@ Slot MakeSlot(const Spec& spec, int height, int width, bool channels_last) {
 
 Record Run(Worker& worker, Bytes jpeg, const Spec& spec, const Slot& slot) {
   Record record;
-  worker.Run(Bytes(jpeg), spec, ComputeAffine(spec), slot.view, &record);
+  const Affine affine = ComputeAffine(spec);
+  ImageTask task{spec, affine, slot.view, &record};
+  worker.Run(jpeg, &task);
   if (!record.ok && record.error_kind == ErrorKind::kInternal) Fail("InternalError: " + record.reason);
   return record;
 }

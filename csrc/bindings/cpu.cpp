@@ -13,9 +13,11 @@
 #include "bindings/spec.h"
 #include "core/available_threads.h"
 #include "core/file.h"
+#include "core/thread_pool.h"
 #include "cpu/batch.h"
 #include "cpu/kernels.h"
-#include "cpu/pool.h"
+#include "cpu/worker.h"
+#include "jpeg/header.h"
 #include "plan/plan.h"
 
 namespace py = pybind11;
@@ -71,17 +73,19 @@ Record RunPixels(const CompiledSpec& spec, const py::buffer& pixels, uintptr_t d
   {
     // Safe: `info` holds the pixels, the caller's frame the output.
     py::gil_scoped_release nogil;
-    ParallelFor(1, 1, [&](size_t, Worker& worker) { worker.RunPixels(view, spec.spec, spec.affine, out, &record); });
+    Workers workers;
+    ImageTask task{spec.spec, spec.affine, out, &record};
+    workers.OfThisThread().RunPixels(view, &task);
   }
   return record;
 }
 
 // The output's (height, width) for an image of a given size.
 std::pair<int, int> SizeFor(const CompiledSpec& spec, int height, int width) {
-  Header header;
-  header.height = height;
-  header.width = width;
-  const Geometry g = ComputeGeometry(header, spec.spec);
+  ImageInfo image;
+  image.height = height;
+  image.width = width;
+  const Geometry g = ComputeGeometry(image, spec.spec);
   return {g.out_height, g.out_width};
 }
 

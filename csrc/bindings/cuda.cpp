@@ -12,8 +12,8 @@
 #include "bindings/spec.h"
 #include "cpu/kernels.h"
 #include "cuda/backend.h"
+#include "cuda/batch.h"
 #include "cuda/device.h"
-#include "cuda/pipeline.h"
 
 namespace py = pybind11;
 
@@ -104,7 +104,7 @@ py::dict DeviceReport(int device) {
 }
 
 py::dict MemoryReport(int device) {
-  const cuda::Device& found = cuda::Device::Get(device);
+  cuda::Device& found = cuda::Device::Get(device);
   const auto report = [](const cuda::BoundedMemory& memory) {
     py::dict d;
     d["used_bytes"] = memory.used();
@@ -113,20 +113,20 @@ py::dict MemoryReport(int device) {
     return d;
   };
   py::dict d;
-  d["device"] = report(found.device_memory());
-  d["pinned"] = report(found.pinned_memory());
+  d["device"] = report(found.staging().device_memory());
+  d["pinned"] = report(found.staging().pinned_memory());
   d["nvjpeg_device"] = report(found.nvjpeg_device_memory());
   d["nvjpeg_pinned"] = report(found.nvjpeg_pinned_memory());
   return d;
 }
 
-// Measured seconds for a unit of cost (plan(...).cost), by route; None until there is a measurement.
+// Measured seconds for a unit of cost (plan(...).cost), by path; None until there is a measurement.
 py::dict RatesReport(int device) {
   const cuda::Rates& rates = cuda::Device::Get(device).rates();
   py::dict d;
-  for (const cuda::Route r :
-       {cuda::Route::kHardware, cuda::Route::kHybrid, cuda::Route::kCoefficients, cuda::Route::kPixels}) {
-    d[cuda::RouteName(r)] =
+  for (const cuda::DecodePath r : {cuda::DecodePath::kHardware, cuda::DecodePath::kHybrid,
+                                   cuda::DecodePath::kCoefficients, cuda::DecodePath::kPixels}) {
+    d[cuda::PathName(r)] =
         rates.observations(r) > 0 ? py::object(py::float_(rates.seconds_per_cost(r))) : py::object(py::none());
   }
   return d;

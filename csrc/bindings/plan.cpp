@@ -7,9 +7,9 @@
 #include "bindings/sources.h"
 #include "bindings/spec.h"
 #include "core/file.h"
-#include "jpeg/decoder.h"
+#include "cpu/decoder_choice.h"
+#include "jpeg/header.h"
 #include "plan/plan.h"
-#include "plan/planar.h"
 
 namespace py = pybind11;
 
@@ -33,7 +33,7 @@ auto WithBytes(const py::object& item, int64_t max_bytes, Use use) {
 
 py::dict HeaderDict(const Header& h) {
   py::list sampling;
-  for (int i = 0; i < h.components; ++i) sampling.append(py::make_tuple(h.component[i].h, h.component[i].v));
+  for (int i = 0; i < h.components; ++i) sampling.append(py::make_tuple(h.sampling[i].h, h.sampling[i].v));
   py::dict d;
   d["width"] = h.width;
   d["height"] = h.height;
@@ -64,7 +64,7 @@ py::dict TapsDict(const Taps& t) {
   return d;
 }
 
-py::dict PlanDict(const Header& header, const Plan& p, const std::string& declined, int scale, bool with_taps) {
+py::dict PlanDict(const Header& header, const Plan& p, const DecoderChoice& choice, bool with_taps) {
   const Geometry& g = p.geometry;
   py::dict d;
   d["header"] = HeaderDict(header);
@@ -78,9 +78,9 @@ py::dict PlanDict(const Header& header, const Plan& p, const std::string& declin
   d["flip"] = py::make_tuple(p.orientation.flip_y, p.orientation.flip_x);
   d["vertical_first"] = p.vertical_first;
   d["taps"] = py::make_tuple(p.rows.longest(), p.columns.longest());
-  d["decode_scale"] = py::make_tuple(scale, 8);
-  d["decoder"] = declined.empty() ? "fastpre" : "libjpeg-turbo";
-  d["declined"] = declined;
+  d["decode_scale"] = py::make_tuple(choice.scale, 8);
+  d["decoder"] = choice.name();
+  d["declined"] = choice.declined;
   d["cost"] = p.cost;
   if (with_taps) {
     d["row_taps"] = TapsDict(p.rows);
@@ -98,9 +98,7 @@ void register_plan(py::module_& m) {
         return WithBytes(image, spec.spec.limits.max_bytes, [&](Bytes b) {
           const Header header = ParseHeader(b, spec.spec.limits, true);
           const Plan plan = ComputePlan(header, spec.spec);
-          const std::string declined = WhyDeclined(b, header);
-          const int scale = spec.spec.exact || !declined.empty() ? 8 : LumaScale(header, spec.spec, plan);
-          return PlanDict(header, plan, declined, scale, taps);
+          return PlanDict(header, plan, ChooseDecoder(b, header, spec.spec, plan), taps);
         });
       },
       py::arg("image"), py::arg("spec"), py::arg("taps") = false);

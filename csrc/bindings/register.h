@@ -12,7 +12,6 @@ void register_dlpack(pybind11::module_& m);
 void register_call(pybind11::module_& m);
 void register_cpu(pybind11::module_& m);
 void register_cuda(pybind11::module_& m);
-void register_probe(pybind11::module_& m);
 void register_build(pybind11::module_& m);
 
 }  // namespace fastpre::bindings

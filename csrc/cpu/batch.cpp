@@ -6,7 +6,8 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "cpu/pool.h"
+#include "core/thread_pool.h"
+#include "cpu/worker.h"
 #include "plan/plan.h"
 
 namespace fastpre {
@@ -46,7 +47,8 @@ std::vector<Record> Run(const Batch& batch) {
   std::vector<Record> records(sources.size());
   const CallContext::Scope caller(batch.context);  // for what this thread does between images
   const std::vector<size_t> order = Schedule(batch);
-  ParallelFor(sources.size(), batch.threads, [&](size_t turn, Worker& worker) {
+  Workers workers;
+  ParallelFor(sources.size(), batch.threads, [&](size_t turn) {
     const CallContext::Scope scope(batch.context);
     const size_t i = order[turn];
     const OutputView out = batch.slot(i);
@@ -55,8 +57,9 @@ std::vector<Record> Run(const Batch& batch) {
     };
     if (Recorded(&records[i], begin)) {
       // Threads that have no image of their own help with the large ones.
-      PoolCrew crew(batch.threads / static_cast<int>(sources.size()) - 1, batch.threads);
-      worker.Run(sources[i], *batch.spec, *batch.affine, out, &records[i], &crew);
+      PoolHelpers helpers(batch.threads / static_cast<int>(sources.size()) - 1, batch.threads);
+      ImageTask task{*batch.spec, *batch.affine, out, &records[i], &helpers};
+      workers.OfThisThread().Run(sources[i], &task);
     }
     // A slot never keeps half an image, whatever the caller does with the record.
     const bool cancelled = batch.context && batch.context->cancelled();

@@ -2,17 +2,12 @@
 
 namespace fastpre {
 
-void PixelSource::Open(Bytes, const Header&, const Rect& source, Crew*) {
-  source_ = source;
-  next_ = source.y0;
-}
-
-void PixelSource::Read(int count, uint8_t* rows, size_t stride_bytes) {
+void PixelReader::Read(int count, uint8_t* rows, size_t stride_bytes) {
   const ptrdiff_t green = view_.channels == 3 ? view_.stride_c : 0;
   for (int k = 0; k < count; ++k, ++next_) {
-    const uint8_t* p = view_.data + next_ * view_.stride_y + source_.x0 * view_.stride_x;
+    const uint8_t* p = view_.data + next_ * view_.stride_y + rect_.x0 * view_.stride_x;
     uint8_t* out = rows + k * stride_bytes;
-    for (int x = 0; x < source_.width(); ++x, p += view_.stride_x, out += 4) {
+    for (int x = 0; x < rect_.width(); ++x, p += view_.stride_x, out += 4) {
       out[0] = p[0];
       out[1] = p[green];
       out[2] = p[2 * green];

@@ -1,11 +1,11 @@
-// Pixels in memory as a RowSource, so that an already decoded image takes the same path.
+// Pixels in memory as a RowReader, so that an already decoded image takes the same path.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
-#include "jpeg/decoder.h"
+#include "core/image.h"
+#include "core/row_reader.h"
 
 namespace fastpre {
 
@@ -17,21 +17,20 @@ struct PixelView {
   ptrdiff_t stride_y = 0, stride_x = 0, stride_c = 0;
 };
 
-class PixelSource final : public RowSource {
+class PixelReader final : public RowReader {
  public:
-  explicit PixelSource(const PixelView& view) : view_(view) {}
-  void Open(Bytes, const Header&, const Rect& source, Crew*) override;
+  // `rect`: the pixels to read.
+  PixelReader(const PixelView& view, const Rect& rect) : view_(view), rect_(rect), next_(rect.y0) {}
   void Read(int count, uint8_t* rows, size_t stride_bytes) override;
   size_t left_bytes() const override { return 0; }
-  size_t row_bytes() const override { return static_cast<size_t>(source_.width()) * 4; }
-  void Close(bool) override {}
-  void Release() override {}
-  const char* name() const override { return "pixels"; }
+  size_t row_bytes() const override { return static_cast<size_t>(rect_.width()) * 4; }
+  void CheckTail() override {}
+  void Close() override {}
 
  private:
   PixelView view_;
-  Rect source_;
-  int next_ = 0;
+  Rect rect_;
+  int next_;
 };
 
 }  // namespace fastpre

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "core/round.h"
-#include "jpeg/decoder.h"
-#include "jpeg/needed.h"
+#include "jpeg/declined.h"
+#include "jpeg/mcu_rect.h"
 
 namespace fastpre::cuda {
 namespace {
@@ -17,7 +17,7 @@ constexpr int kPitchStep = 64;
 
 CoefficientLayout LayOutCoefficients(const Frame& frame, const Rect& source, size_t compressed_bytes) {
   CoefficientLayout layout;
-  const NeededMcus mcus = FindNeededMcus(frame, source);
+  const McuRect mcus = NeededMcus(frame, source);
   size_t at = 0, blocks = 0;
   for (int i = 0; i < frame.components; ++i) {
     const FrameComponent& f = frame.component[i];
@@ -45,7 +45,7 @@ CoefficientLayout LayOutCoefficients(const Frame& frame, const Rect& source, siz
 }
 
 size_t CoefficientPacker::Pack(Bytes stream, const Frame& frame, const Rect& source, const CoefficientLayout& layout,
-                               bool whole, const JpegKernels& kernels, Crew* crew, uint8_t* region) {
+                               bool check_tail, const JpegKernels& kernels, HelperThreads* helpers, uint8_t* region) {
   struct Closer {
     GroupDecoder& groups;
     ~Closer() { groups.Close(); }
@@ -62,11 +62,10 @@ size_t CoefficientPacker::Pack(Bytes stream, const Frame& frame, const Rect& sou
   auto* const words = reinterpret_cast<uint16_t*>(region + layout.words);
   words[0] = 0;
   writer_.Open(words, 1, reinterpret_cast<uint16_t*>(region + layout.region_bytes), kernels);
-  const NeededMcus mcus = FindNeededMcus(frame, source);
-  groups_.Open(stream, frame, mcus, kernels, crew);
+  const McuRect mcus = NeededMcus(frame, source);
+  groups_.Open(stream, frame, mcus, kernels, helpers);
   while (groups_.next_row() < mcus.y1) groups_.DecodeRow(tables, &writer_);
-  constexpr int kEoi = 0xD9;
-  if (whole && groups_.MarkerAfter() != kEoi) throw Declined("something else than EOI follows the last scan");
+  if (check_tail) groups_.CheckTail();
   return static_cast<size_t>(reinterpret_cast<uint8_t*>(writer_.next()) - region);
 }
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/buffer.h"
-#include "core/crew.h"
+#include "core/helper_threads.h"
 #include "core/image.h"
 #include "jpeg/frame.h"
 #include "jpeg/groups.h"
@@ -36,10 +36,10 @@ CoefficientLayout LayOutCoefficients(const Frame& frame, const Rect& source, siz
 // One thread's decoder and scratch memory.
 class CoefficientPacker {
  public:
-  // Into region[0, layout.region_bytes); returns how much of it was used. Throws Declined. `whole`: what follows the
-  // last scan must be EOI, as exact fidelity wants it.
-  size_t Pack(Bytes stream, const Frame& frame, const Rect& source, const CoefficientLayout& layout, bool whole,
-              const JpegKernels& kernels, Crew* crew, uint8_t* region);
+  // Into region[0, layout.region_bytes); returns how much of it was used. Throws Declined. `check_tail`: what follows
+  // the last scan must be EOI, as exact fidelity wants it.
+  size_t Pack(Bytes stream, const Frame& frame, const Rect& source, const CoefficientLayout& layout, bool check_tail,
+              const JpegKernels& kernels, HelperThreads* helpers, uint8_t* region);
   void Trim(size_t keep_bytes);
 
  private:

@@ -54,7 +54,7 @@ void SetNvjpegCandidates(std::vector<std::string> candidates) {
 std::vector<std::string> NvjpegCandidates() {
   std::vector<std::string> all;
   if (const char* named = std::getenv("FASTPRE_NVJPEG")) {
-    if (*named) return {named};  // whoever names one wants no other
+    if (*named) return {named};  // naming one excludes the others
   }
   Registry& r = TheRegistry();
   std::lock_guard<std::mutex> lock(r.mutex);
@@ -86,121 +86,14 @@ Device& Device::Get(int index) {
 
 Device::Device(std::unique_ptr<Runtime> runtime, MemoryBounds bounds)
     : runtime_(std::move(runtime)),
-      device_memory_(runtime_.get(), Memory::kDevice, bounds.device_bytes / 4 * 3),
-      pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes / 4 * 3),
+      staging_(runtime_.get(), {bounds.device_bytes / 4 * 3, bounds.pinned_bytes / 4 * 3}),
       nvjpeg_device_memory_(runtime_.get(), Memory::kDevice, bounds.device_bytes / 4),
-      nvjpeg_pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes / 4) {
-  for (Slot& slot : slots_) {
-    for (Stream* stream : {&slot.copies, &slot.engines, &slot.decoders}) *stream = runtime_->CreateStream();
-    for (Event* event : {&slot.uploaded, &slot.drained}) *event = runtime_->CreateEvent();
-  }
-}
+      nvjpeg_pinned_memory_(runtime_.get(), Memory::kPinned, bounds.pinned_bytes / 4) {}
 
 Device::~Device() {
   // nvJPEG remembers streams: it goes before they do.
   hybrids_.clear();
   nvjpeg_.hardware.reset();
-  for (Slot& slot : slots_) {
-    try {
-      runtime_->Synchronize(slot.drained);
-    } catch (const CudaError&) {
-      // A broken context has nothing left to wait for.
-    }
-    device_memory_.Free(slot.device);
-    pinned_memory_.Free(slot.pinned);
-    for (const Stream stream : {slot.copies, slot.engines, slot.decoders}) runtime_->DestroyStream(stream);
-    for (const Event event : {slot.uploaded, slot.drained}) runtime_->DestroyEvent(event);
-  }
-}
-
-Slot* Device::Take(size_t device_bytes, size_t pinned_bytes) {
-  Slot* slot = nullptr;
-  {
-    std::unique_lock<std::mutex> lock(mutex_);
-    const auto fits = [&](const Slot& s) { return s.device_bytes >= device_bytes && s.pinned_bytes >= pinned_bytes; };
-    // One that nobody reads any more, so that a caller does not wait for its own last batch; of those the smallest that
-    // is large enough, else the largest: growing is expensive.
-    const auto better = [&](const Slot& s, const Slot& than) {
-      const bool drained = Drained(s);
-      if (drained != Drained(than)) return drained;
-      if (fits(s) != fits(than)) return fits(s);
-      return fits(s) ? s.device_bytes < than.device_bytes : s.device_bytes > than.device_bytes;
-    };
-    const auto free = [&] {
-      slot = nullptr;
-      for (Slot& s : slots_) {
-        if (!s.taken && (!slot || better(s, *slot))) slot = &s;
-      }
-      return slot != nullptr;
-    };
-    returned_.wait(lock, free);
-    slot->taken = true;
-  }
-  try {
-    runtime_->Synchronize(slot->drained);
-    if (Grow(slot, device_bytes, pinned_bytes)) return slot;
-    EmptyOthers();
-    if (Grow(slot, device_bytes, pinned_bytes)) return slot;
-  } catch (...) {
-    Return(slot);
-    throw;
-  }
-  Return(slot);
-  return nullptr;
-}
-
-// A device in trouble says so to whoever waits for it, not to whoever looks for a slot.
-bool Device::Drained(const Slot& slot) {
-  try {
-    return runtime_->Done(slot.drained);
-  } catch (const CudaError&) {
-    return true;
-  }
-}
-
-// Takes the memory of slots that nobody has, once they are drained.
-void Device::EmptyOthers() {
-  for (Slot& slot : slots_) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (slot.taken) continue;
-      slot.taken = true;
-    }
-    try {
-      runtime_->Synchronize(slot.drained);
-    } catch (...) {
-      Return(&slot);
-      throw;
-    }
-    device_memory_.Free(slot.device);
-    pinned_memory_.Free(slot.pinned);
-    slot.device = slot.pinned = nullptr;
-    slot.device_bytes = slot.pinned_bytes = 0;
-    Return(&slot);
-  }
-}
-
-bool Device::Grow(Slot* slot, size_t device_bytes, size_t pinned_bytes) {
-  const auto grow = [](BoundedMemory* memory, size_t most, size_t bytes, uint8_t** data, size_t* have) {
-    if (bytes <= *have) return true;
-    memory->Free(*data);
-    *data = nullptr;
-    *have = 0;
-    const size_t rounded = std::max(std::min(SizeClass(bytes, 4 * kMiB), most), bytes);
-    *data = static_cast<uint8_t*>(memory->Allocate(rounded));
-    if (*data) *have = rounded;
-    return *data != nullptr;
-  };
-  return grow(&device_memory_, slot_device_bytes(), device_bytes, &slot->device, &slot->device_bytes) &&
-         grow(&pinned_memory_, slot_pinned_bytes(), pinned_bytes, &slot->pinned, &slot->pinned_bytes);
-}
-
-void Device::Return(Slot* slot) noexcept {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    slot->taken = false;
-  }
-  returned_.notify_one();
 }
 
 Device::Nvjpeg& Device::nvjpeg() {

@@ -12,12 +12,12 @@
 #include <random>
 #include <vector>
 
-#include "cuda/block.h"
 #include "cuda/canary.h"
 #include "cuda/descriptor.h"
 #include "cuda/idct.h"
 #include "cuda/resample.h"
 #include "cuda/runtime.h"
+#include "cuda/thread_block.h"
 
 namespace fastpre::cuda {
 namespace {

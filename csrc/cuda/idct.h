@@ -2,8 +2,8 @@
 // of one component a tile, eight threads a block.
 #pragma once
 
-#include "cuda/block.h"
 #include "cuda/descriptor.h"
+#include "cuda/thread_block.h"
 #include "jpeg/idct.h"
 #include "jpeg/sparse_format.h"
 

@@ -1,12 +1,12 @@
 // The kernels and their launchers; what they do is in resample.h, idct.h and canary.h.
 #include <cuda_runtime.h>
 
-#include "cuda/block.h"
 #include "cuda/canary.h"
 #include "cuda/descriptor.h"
 #include "cuda/idct.h"
 #include "cuda/kernels.h"
 #include "cuda/resample.h"
+#include "cuda/thread_block.h"
 
 namespace fastpre::cuda {
 namespace {

@@ -40,7 +40,7 @@ class NvjpegLibrary {
 };
 
 // One image for nvJPEG: planar, each component at its own resolution, written at plane[c] + y * pitch[c].
-struct NvjpegJob {
+struct NvjpegTask {
   Bytes bytes;  // in host memory, unchanged until the stream is done: whether nvJPEG copies them is not documented
   int frame_width = 0, frame_height = 0, components = 0;
   std::array<int, 4> width{},
@@ -66,11 +66,11 @@ class HardwareDecoder {
   int cores_per_engine() const;
   // nvJPEG's own verdict on the job's bytes, from the header, which must give the sizes that the job has: why not, or
   // empty. `scale`: the decoded side of a block, 8, 4, 2 or 1.
-  std::string WhyNot(const NvjpegJob& job, int scale);
+  std::string WhyNot(const NvjpegTask& job, int scale);
   // Asks for all jobs in one batch, every image at the same scale, after waiting for the batch before. A batch that
   // nvJPEG refuses is halved until the images at fault are alone, in a bounded number of calls: they get their
   // `failure`. Success of the others is only known from what was written, once `stream` is done.
-  void Decode(std::span<NvjpegJob* const> jobs, int scale, Stream stream);
+  void Decode(std::span<NvjpegTask* const> jobs, int scale, Stream stream);
 
  private:
   struct State;
@@ -88,7 +88,7 @@ class HybridDecoder {
 
   // Returns when the host's part is done; nvJPEG's refusal is the job's `failure`. `region`: in pixels, null for the
   // whole image; planes then begin at its corner. Whoever gives one knows how this release rounds it.
-  void Decode(NvjpegJob* job, const Rect* region, Stream stream);
+  void Decode(NvjpegTask* job, const Rect* region, Stream stream);
 
  private:
   struct State;

@@ -45,7 +45,7 @@ inline void CheckNvjpeg(const char* call, NvjpegStatus status) {
 
 // Planes were laid out by our parser's sizes. A stream in which nvJPEG's finds others, two frame headers say, would be
 // written past them. Components may be padded, to no more than there is room for. Empty if all agree.
-inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header, const NvjpegJob& job) {
+inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header, const NvjpegTask& job) {
   constexpr int kRoom = 16;  // cuda/job.cpp rounds planes up to that, and more
   unsigned int components = 0, width = 0, height = 0;
   if (const auto s = api.JpegStreamGetFrameDimensions(header, &width, &height)) {

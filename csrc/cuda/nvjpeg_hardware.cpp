@@ -57,7 +57,7 @@ struct HardwareDecoder::State {
   }
 
   // One call of nvJPEG's; the status of all of it, in words; empty is success.
-  std::string Batch(std::span<NvjpegJob* const> jobs, int factor, Stream stream) {
+  std::string Batch(std::span<NvjpegTask* const> jobs, int factor, Stream stream) {
     const int size = static_cast<int>(jobs.size());
     NvjpegStatus status = kNvjpegSuccess;
     if (size != initialized_for) {
@@ -66,7 +66,7 @@ struct HardwareDecoder::State {
       initialized_for = size;
     }
     data.clear(), lengths.clear(), images.clear();
-    for (const NvjpegJob* job : jobs) {
+    for (const NvjpegTask* job : jobs) {
       data.push_back(job->bytes.data());
       lengths.push_back(job->bytes.size());
       NvjpegImage& image = images.emplace_back();
@@ -85,13 +85,13 @@ struct HardwareDecoder::State {
 
   // nvJPEG answers for a batch as a whole. A refused one is halved until the images at fault are alone; what the
   // refused call had already begun to write, the next one writes again.
-  void Halve(std::span<NvjpegJob* const> jobs, int factor, Stream stream) {
+  void Halve(std::span<NvjpegTask* const> jobs, int factor, Stream stream) {
     const std::string failure = Batch(jobs, factor, stream);
     if (failure.empty()) return;
     initialized_for = 0;  // initializing is also how a failed batch is reset
     runtime->SynchronizeStream(stream);
     if (jobs.size() == 1 || retries_left < 2) {
-      for (NvjpegJob* job : jobs) job->failure = failure;
+      for (NvjpegTask* job : jobs) job->failure = failure;
       return;
     }
     retries_left -= 2;
@@ -129,7 +129,7 @@ HardwareDecoder::~HardwareDecoder() { DestroyOnDevice(&state_); }
 int HardwareDecoder::engines() const { return static_cast<int>(state_->engines); }
 int HardwareDecoder::cores_per_engine() const { return static_cast<int>(state_->cores_per_engine); }
 
-std::string HardwareDecoder::WhyNot(const NvjpegJob& job, int scale) {
+std::string HardwareDecoder::WhyNot(const NvjpegTask& job, int scale) {
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const NvjpegApi& api = s.api;
@@ -145,7 +145,7 @@ std::string HardwareDecoder::WhyNot(const NvjpegJob& job, int scale) {
   return unsupported == 0 ? "" : "nvJPEG's engines do not support it";
 }
 
-void HardwareDecoder::Decode(std::span<NvjpegJob* const> jobs, int scale, Stream stream) {
+void HardwareDecoder::Decode(std::span<NvjpegTask* const> jobs, int scale, Stream stream) {
   if (jobs.empty()) return;
   State& s = *state_;
   const auto entered = s.runtime->Enter();

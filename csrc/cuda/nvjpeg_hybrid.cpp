@@ -48,7 +48,7 @@ struct HybridDecoder::State {
   }
 
   // Up to the end of the host's part.
-  std::string DecodeOnHost(const Lane& lane, const NvjpegJob& job, const Rect& region) {
+  std::string DecodeOnHost(const Lane& lane, const NvjpegTask& job, const Rect& region) {
     const Bytes bytes = job.bytes;
     if (const auto s = api.JpegStreamParse(handle.get(), bytes.data(), bytes.size(), 0, 0, lane.header.get())) {
       return NvjpegFailure("JpegStreamParse", s);
@@ -68,7 +68,7 @@ struct HybridDecoder::State {
     return status == kNvjpegSuccess ? std::string() : NvjpegFailure(call, status);
   }
 
-  std::string DecodeOnDevice(const Lane& lane, const NvjpegJob& job, Stream stream) {
+  std::string DecodeOnDevice(const Lane& lane, const NvjpegTask& job, Stream stream) {
     NvjpegImage image{};
     std::copy(job.plane.begin(), job.plane.end(), image.channel);
     std::copy(job.pitch.begin(), job.pitch.end(), image.pitch);
@@ -102,7 +102,7 @@ HybridDecoder::HybridDecoder(std::shared_ptr<const NvjpegLibrary> library, Runti
 
 HybridDecoder::~HybridDecoder() { DestroyOnDevice(&state_); }
 
-void HybridDecoder::Decode(NvjpegJob* job, const Rect* region, Stream stream) {
+void HybridDecoder::Decode(NvjpegTask* job, const Rect* region, Stream stream) {
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const State::Lane& lane = s.lanes[s.turn];

@@ -7,10 +7,10 @@
 // (mostly), else a column. Lines are staged a chunk at a time, so that a tile can walk through supports of any length.
 #pragma once
 
-#include "cuda/block.h"
 #include "cuda/descriptor.h"
-#include "cuda/stage.h"
+#include "cuda/load_pixels.h"
 #include "cuda/store.h"
+#include "cuda/thread_block.h"
 #include "plan/filter.h"
 
 namespace fastpre::cuda {
@@ -76,7 +76,7 @@ FASTPRE_HD void StagePixels(const ResampleTask& task, int thread, const Span& x,
   const int quads = (x.end - x.begin + 3) / 4, rows = y.end - y.begin;
   const auto stage = [&](int quad, int row) {
     uint32_t pixels[4];
-    StageQuad(task, x.begin + 4 * quad, y.begin + row, pixels);
+    LoadQuad(task, x.begin + 4 * quad, y.begin + row, pixels);
     for (int k = 0; k < 4; ++k) *element(x.begin + 4 * quad + k, y.begin + row) = pixels[k];
   };
   if constexpr (kVertical) {  // a chunk is a few columns wide, so warps go down them

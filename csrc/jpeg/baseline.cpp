@@ -1,4 +1,4 @@
-// The baseline decoder as a RowSource: planes, upsampled and converted to RGBX a row at a time.
+// The baseline decoder: planes, upsampled and converted to RGBX a row at a time.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -6,7 +6,8 @@
 #include "core/buffer.h"
 #include "jpeg/color.h"
 #include "jpeg/decoder.h"
-#include "jpeg/needed.h"
+#include "jpeg/frame.h"
+#include "jpeg/mcu_rect.h"
 #include "jpeg/planes.h"
 
 namespace fastpre {
@@ -14,15 +15,14 @@ namespace {
 
 constexpr size_t kKeepBytes = size_t{4} << 20;
 
-class BaselineSource final : public RowSource {
+class BaselineDecoder final : public JpegDecoder {
  public:
-  explicit BaselineSource(int64_t target) : kernels_(JpegKernelsFor(target)) {}
+  explicit BaselineDecoder(int64_t target) : kernels_(JpegKernelsFor(target)) {}
 
-  const char* name() const override { return "fastpre"; }
   size_t left_bytes() const override { return left_bytes_; }
   size_t row_bytes() const override { return static_cast<size_t>(x1_ - x0_) * 4 + kJpegSlack; }
 
-  void Open(Bytes bytes, const Header& header, const Rect& source, Crew* crew) override {
+  void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads* helpers) override {
     frame_ = ParseFrame(bytes, header);
     // Whole samples of every component.
     x0_ = source.x0 / frame_.hmax * frame_.hmax;
@@ -31,9 +31,7 @@ class BaselineSource final : public RowSource {
     next_ = ready_ = source.y0;
     lag_ = 0;
     for (int i = 0; i < frame_.components; ++i) SetChannel(i);
-    McuWindow window;
-    static_cast<McuColumns&>(window) = FindNeededMcus(frame_, {x0_, source.y0, x1_, source.y1});
-    planes_.Open(bytes, frame_, window, kernels_, crew);
+    planes_.Open(bytes, frame_, NeededMcus(frame_, {x0_, source.y0, x1_, source.y1}), {}, kernels_, helpers);
   }
 
   void Read(int count, uint8_t* rows, size_t stride_bytes) override {
@@ -43,13 +41,9 @@ class BaselineSource final : public RowSource {
     }
   }
 
-  void Close(bool whole) override {
-    constexpr int kEoi = 0xD9;
-    // Bad codes below the rectangle would only be warnings to libjpeg; other markers it looks at.
-    if (whole && planes_.MarkerAfter() != kEoi) throw Declined("something else than EOI follows the last scan");
-  }
+  void CheckTail() override { planes_.CheckTail(); }
 
-  void Release() override {
+  void Close() override {
     planes_.Close();
     planes_.Trim(kKeepBytes);
     scratch_.ShrinkAbove(kKeepBytes);
@@ -121,16 +115,6 @@ class BaselineSource final : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> MakeBaselineSource(int64_t target) { return std::make_unique<BaselineSource>(target); }
-
-std::string WhyDeclined(Bytes bytes, const Header& header) {
-  if (const char* reason = OutOfScope(header)) return reason;
-  try {
-    ParseFrame(bytes);
-    return "";
-  } catch (const Declined& declined) {
-    return declined.what();
-  }
-}
+std::unique_ptr<JpegDecoder> MakeBaselineDecoder(int64_t target) { return std::make_unique<BaselineDecoder>(target); }
 
 }  // namespace fastpre

@@ -1,12 +1,10 @@
 #include "jpeg/frame.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 
 #include "core/round.h"
 #include "jpeg/dct.h"
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 #include "jpeg/markers.h"
 #include "jpeg/stream_parser.h"
 
@@ -131,9 +129,9 @@ Frame GeometryOf(const Header& header) {
   frame.components = header.components;
   for (int i = 0; i < frame.components; ++i) {
     FrameComponent& c = frame.component[i];
-    c.id = header.component[i].id;
-    c.h = header.component[i].h;
-    c.v = header.component[i].v;
+    c.id = header.component_id[i];
+    c.h = header.sampling[i].h;
+    c.v = header.sampling[i].v;
     if (c.h < 1 || c.h > 4 || c.v < 1 || c.v > 4) throw Declined("sampling factors out of range");
     frame.hmax = std::max(frame.hmax, c.h);
     frame.vmax = std::max(frame.vmax, c.v);
@@ -141,19 +139,6 @@ Frame GeometryOf(const Header& header) {
   SetGeometry(&frame);
   frame.color = GuessColor(frame, header.jfif, header.adobe_transform);
   return frame;
-}
-
-const char* OutOfScope(const Header& header) {
-  static const bool forced_away = [] {
-    const char* name = std::getenv("FASTPRE_DECODER");
-    return name && std::strcmp(name, "libjpeg-turbo") == 0;
-  }();
-  if (forced_away) return "FASTPRE_DECODER";
-  if (header.lossless()) return "lossless";
-  if (header.arithmetic()) return "arithmetic coding";
-  if (header.progressive()) return "progressive";
-  if (header.sof != marker::kSOF0 && header.sof != marker::kSOF1) return "not a sequential Huffman stream";
-  return nullptr;
 }
 
 }  // namespace fastpre

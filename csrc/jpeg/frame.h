@@ -56,8 +56,4 @@ Frame GeometryOf(const Header& header);
 // Fills in what follows from the size and the sampling factors. Throws Declined for fractional sampling.
 void SetGeometry(Frame* frame);
 
-// Null, or why the baseline decoder will not have it, as far as the header says: an exception costs more than a
-// thumbnail's header. FASTPRE_DECODER=libjpeg-turbo, for comparisons, sends everything there.
-const char* OutOfScope(const Header& header);
-
 }  // namespace fastpre

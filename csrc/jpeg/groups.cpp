@@ -4,21 +4,21 @@
 #include <cstring>
 
 #include "core/call_context.h"
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 
 namespace fastpre {
 
-void GroupDecoder::Open(Bytes stream, const Frame& frame, const McuColumns& wanted, const JpegKernels& kernels,
-                        Crew* crew) {
+void GroupDecoder::Open(Bytes stream, const Frame& frame, const McuRect& wanted, const JpegKernels& kernels,
+                        HelperThreads* helpers) {
   Close();
   frame_ = &frame;
   wanted_ = wanted;
   next_row_ = wanted.y0;
   streams_.resize(frame.scans.size());
-  if (crew && crew->size() > 0 && EntropyAhead::Applies(frame, stream)) {
+  if (helpers && helpers->size() > 0 && SpeculativeDecoder::Applies(frame, stream)) {
     streams_[0].header = &frame.scans[0];
-    with_crew_ = true;
-    ahead_.Open(stream, frame, {wanted.x0, wanted.x1, wanted.y0}, &cache_, kernels, SetGroups(&streams_[0]), crew);
+    with_helpers_ = true;
+    speculative_.Open(stream, frame, wanted, &cache_, kernels, SetGroups(&streams_[0]), helpers);
     return;
   }
   constexpr size_t kGroups = 10;
@@ -30,7 +30,7 @@ void GroupDecoder::Open(Bytes stream, const Frame& frame, const McuColumns& want
     s.header = &frame.scans[i];
     s.scan.Open(stream, frame, *s.header, &cache_, kernels);
     s.targets.clear();
-    for (const BatchLayout::Place& p : SetGroups(&s).places) {
+    for (const McuQuadLayout::Place& p : SetGroups(&s).places) {
       s.targets.push_back({coefficients + p.offset, &last_[p.group]});
     }
     const FrameComponent& c = frame.component[s.header->component[0].index];
@@ -41,16 +41,16 @@ void GroupDecoder::Open(Bytes stream, const Frame& frame, const McuColumns& want
 }
 
 void GroupDecoder::Close() {
-  ahead_.Close();
-  with_crew_ = false;
+  speculative_.Close();
+  with_helpers_ = false;
 }
 
 // Four MCUs at a time make whole groups of every component, whatever its sampling factors.
-BatchLayout GroupDecoder::SetGroups(Stream* s) {
+McuQuadLayout GroupDecoder::SetGroups(Stream* s) {
   const Scan& scan = *s->header;
   s->groups.clear();
-  BatchLayout layout;
-  std::vector<BatchLayout::Place> block_places[kGroupBlocks];
+  McuQuadLayout layout;
+  std::vector<McuQuadLayout::Place> block_places[kGroupBlocks];
   for (int i = 0; i < scan.count; ++i) {
     const int index = scan.component[i].index;
     const int h = Across(scan, index), v = scan.count == 1 ? 1 : frame_->component[index].v;
@@ -80,8 +80,8 @@ int GroupDecoder::Across(const Scan& scan, int component) const {
 
 void GroupDecoder::DecodeRow(GroupSink* sink) {
   CheckCancelledByRow();
-  if (with_crew_) {
-    DecodeAhead(sink);
+  if (with_helpers_) {
+    DecodeSpeculative(sink);
   } else {
     for (Stream& s : streams_) s.header->count > 1 ? DecodeInterleaved(&s, sink) : DecodeSingle(&s, sink);
   }
@@ -90,7 +90,7 @@ void GroupDecoder::DecodeRow(GroupSink* sink) {
 
 void GroupDecoder::DecodeRow(const std::array<SparseTables, 4>& tables, SparseWriter* writer) {
   CheckCancelledByRow();
-  if (with_crew_) {
+  if (with_helpers_) {
     // Helpers make dense blocks.
     struct Packer final : GroupSink {
       void Group(const GroupPlace& place, const int16_t* coefficients, int) override {
@@ -106,7 +106,7 @@ void GroupDecoder::DecodeRow(const std::array<SparseTables, 4>& tables, SparseWr
       SparseWriter* writer;
     } packer;
     packer.tables = &tables, packer.frame = frame_, packer.writer = writer;
-    DecodeAhead(&packer);
+    DecodeSpeculative(&packer);
   } else {
     for (Stream& s : streams_) DecodeSparse(&s, tables, writer);
   }
@@ -150,9 +150,9 @@ void GroupDecoder::DecodeSparse(Stream* s, int from, int to, int block_row, cons
   s->scan.DecodeSparse(to - from, sparse_targets_.data(), 0, writer);
 }
 
-void GroupDecoder::DecodeAhead(GroupSink* sink) {
+void GroupDecoder::DecodeSpeculative(GroupSink* sink) {
   const int64_t row = int64_t{frame_->mcus_x} * next_row_;
-  ahead_.Visit(row + wanted_.x0, row + wanted_.x1, [&](const EntropyAhead::Batch& b) {
+  speculative_.Visit(row + wanted_.x0, row + wanted_.x1, [&](const SpeculativeDecoder::Quad& b) {
     HandOver(streams_[0], b.coefficients, b.last, static_cast<int>(b.first - row), static_cast<int>(b.begin - b.first),
              static_cast<int>(b.end - b.first), 0, sink);
   });
@@ -160,7 +160,7 @@ void GroupDecoder::DecodeAhead(GroupSink* sink) {
 
 void GroupDecoder::DecodeInterleaved(Stream* s, GroupSink* sink) {
   s->skip += wanted_.x0;
-  DecodeBatches(s, wanted_.x0, wanted_.x1, 0, sink);
+  DecodeQuads(s, wanted_.x0, wanted_.x1, 0, sink);
   s->skip += frame_->mcus_x - wanted_.x1;
 }
 
@@ -170,12 +170,12 @@ void GroupDecoder::DecodeSingle(Stream* s, GroupSink* sink) {
   const int from = std::min(wanted_.x0 * c.h, c.blocks_x), to = std::min(wanted_.x1 * c.h, c.blocks_x);
   for (int row = 0; row < c.v && next_row_ * c.v + row < c.blocks_y; ++row) {
     s->skip += from;
-    DecodeBatches(s, from, to, row, sink);
+    DecodeQuads(s, from, to, row, sink);
     s->skip += c.blocks_x - to;
   }
 }
 
-void GroupDecoder::DecodeBatches(Stream* s, int from, int to, int block_row, GroupSink* sink) {
+void GroupDecoder::DecodeQuads(Stream* s, int from, int to, int block_row, GroupSink* sink) {
   if (from >= to) return;
   s->scan.Skip(s->skip);
   s->skip = 0;

@@ -6,19 +6,16 @@
 #include <vector>
 
 #include "core/buffer.h"
-#include "core/crew.h"
+#include "core/helper_threads.h"
 #include "core/image.h"
-#include "jpeg/ahead.h"
+#include "jpeg/declined.h"
 #include "jpeg/frame.h"
 #include "jpeg/kernels.h"
+#include "jpeg/mcu_rect.h"
 #include "jpeg/scan.h"
+#include "jpeg/speculative.h"
 
 namespace fastpre {
-
-// What is wanted of an image, in MCUs: columns [x0, x1), rows from y0 on.
-struct McuColumns {
-  int x0 = 0, x1 = 0, y0 = 0;
-};
 
 // Where a group of four neighbouring blocks of one component belongs.
 struct GroupPlace {
@@ -45,9 +42,10 @@ struct SparseTables {
 
 class GroupDecoder {
  public:
-  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. A `crew`'s idle
+  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. A `helpers`'s idle
   // threads help with a large image until Close().
-  void Open(Bytes stream, const Frame& frame, const McuColumns& wanted, const JpegKernels& kernels, Crew* crew);
+  void Open(Bytes stream, const Frame& frame, const McuRect& wanted, const JpegKernels& kernels,
+            HelperThreads* helpers);
   // Also right after a failure; sends helpers away.
   void Close();
 
@@ -58,15 +56,17 @@ class GroupDecoder {
   // The row of MCUs that DecodeRow would decode next.
   int next_row() const { return next_row_; }
 
-  // The marker behind the last scan's data.
-  int MarkerAfter() const { return with_crew_ ? ahead_.MarkerAfter() : streams_.back().scan.MarkerAfter(); }
+  // Throws Declined unless EOI is the marker behind the last scan's data.
+  void CheckTail() const { RequireEoi(MarkerAfter()); }
 
-  void Trim(size_t keep_bytes) { ahead_.Trim(keep_bytes); }
+  void Trim(size_t keep_bytes) { speculative_.Trim(keep_bytes); }
 
  private:
+  int MarkerAfter() const { return with_helpers_ ? speculative_.MarkerAfter() : streams_.back().scan.MarkerAfter(); }
+
   struct Group {
     int component;
-    int row, column;  // in blocks, from the batch's first MCU
+    int row, column;  // in blocks, from the quad's first MCU
   };
   // Scans of a sequential image may follow one another; each is read by a decoder of its own, so that all
   // components advance together.
@@ -79,11 +79,11 @@ class GroupDecoder {
   };
 
   // Fills in stream->groups; returns where each block of four MCUs goes.
-  BatchLayout SetGroups(Stream* stream);
-  void DecodeAhead(GroupSink* sink);
+  McuQuadLayout SetGroups(Stream* stream);
+  void DecodeSpeculative(GroupSink* sink);
   void DecodeInterleaved(Stream* stream, GroupSink* sink);
   void DecodeSingle(Stream* stream, GroupSink* sink);
-  void DecodeBatches(Stream* stream, int from, int to, int block_row, GroupSink* sink);
+  void DecodeQuads(Stream* stream, int from, int to, int block_row, GroupSink* sink);
   void DecodeSparse(Stream* stream, const std::array<SparseTables, 4>& tables, SparseWriter* writer);
   void DecodeSparse(Stream* stream, int from, int to, int block_row, const std::array<SparseTables, 4>& tables,
                     SparseWriter* writer);
@@ -93,14 +93,14 @@ class GroupDecoder {
   int Across(const Scan& scan, int component) const;
 
   const Frame* frame_ = nullptr;
-  McuColumns wanted_;
+  McuRect wanted_;
   Buffer coefficients_;
   std::array<uint8_t, 10> last_{};  // of each group: see BlockTarget
   std::vector<SparseTarget> sparse_targets_;
   std::vector<Stream> streams_;
   HuffmanCache cache_;
-  EntropyAhead ahead_;  // takes the place of the only stream's scan while `with_crew_`
-  bool with_crew_ = false;
+  SpeculativeDecoder speculative_;  // takes the place of the only stream's scan while `with_helpers_`
+  bool with_helpers_ = false;
   int next_row_ = 0;
 };
 

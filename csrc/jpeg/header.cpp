@@ -100,7 +100,8 @@ void ReadFrame(Bytes s, int code, Header* h) {
   if ((s.size() - 6) % 3 != 0) ThrowCorrupt("frame header (SOF) has a ragged component list");
   for (int i = 0; i < h->components && 6 + 3 * i + 2 < static_cast<int>(s.size()); ++i) {
     const uint8_t* c = s.data() + 6 + 3 * i;
-    h->component[i] = {c[0], c[1] >> 4, c[1] & 15, c[2]};
+    h->component_id[i] = c[0];
+    h->sampling[i] = {c[1] >> 4, c[1] & 15};
   }
 }
 
@@ -215,8 +216,8 @@ double DecodeWork(const Header& header) {
   constexpr double kOfEachScan = 4096;  // its tables; measured as 2 to 5 us
   int h = 1, v = 1;
   for (int i = 0; i < header.components && header.components > 1; ++i) {
-    h = std::max(h, header.component[i].h);
-    v = std::max(v, header.component[i].v);
+    h = std::max(h, header.sampling[i].h);
+    v = std::max(v, header.sampling[i].v);
   }
   const double width = RoundUp(static_cast<size_t>(header.width), 8 * h);
   const double height = RoundUp(static_cast<size_t>(header.height), 8 * v);

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/round.h"
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 
 namespace fastpre {
 namespace {
@@ -13,14 +13,15 @@ constexpr size_t kMargin = 64;  // before a row's first sample: one sample is re
 
 }  // namespace
 
-void PlaneDecoder::Open(Bytes stream, const Frame& frame, const McuWindow& window, const JpegKernels& kernels,
-                        Crew* crew) {
+void PlaneDecoder::Open(Bytes stream, const Frame& frame, const McuRect& wanted, const PlaneOptions& options,
+                        const JpegKernels& kernels, HelperThreads* helpers) {
   Close();
   frame_ = &frame;
   kernels_ = &kernels;
-  window_ = window;
+  wanted_ = wanted;
+  options_ = options;
   SetPlanes();
-  groups_.Open(stream, frame, window, kernels, crew);
+  groups_.Open(stream, frame, wanted, kernels, helpers);
 }
 
 void PlaneDecoder::Trim(size_t keep_bytes) {
@@ -33,17 +34,17 @@ void PlaneDecoder::SetPlanes() {
   for (int i = 0; i < frame_->components; ++i) {
     const FrameComponent& c = frame_->component[i];
     Plane& p = plane_[i];
-    p.scale = window_.scale[i];
+    p.scale = options_.scale[i];
     p.width = (c.width * p.scale + 7) / 8;
     p.height = (c.height * p.scale + 7) / 8;
     p.rows = p.scale * c.v;
-    p.first = window_.x0 * c.h * p.scale;
-    const int end = window_.x1 * c.h * p.scale;
+    p.first = wanted_.x0 * c.h * p.scale;
+    const int end = wanted_.x1 * c.h * p.scale;
     p.right = end >= p.width ? p.width : 0;
-    const int mcus = static_cast<int>(RoundUp(window_.x1 - window_.x0, kGroupBlocks));
+    const int mcus = static_cast<int>(RoundUp(wanted_.x1 - wanted_.x0, kGroupBlocks));
     p.stride = RoundUp(kMargin + static_cast<size_t>(mcus) * c.h * p.scale + kJpegSlack, 64);
     p.offset = total;
-    total += p.stride * p.rows * window_.kept;
+    total += p.stride * p.rows * options_.kept_rows;
   }
   samples_.Reserve(total + kJpegSlack);
 }
@@ -96,7 +97,7 @@ void PlaneDecoder::ExtendEdges(int mcu_row) {
 
 uint8_t* PlaneDecoder::At(int c, int row, int column) {
   const Plane& p = plane_[c];
-  return samples_.data() + p.offset + p.stride * (row % (window_.kept * p.rows)) + kMargin + column - p.first;
+  return samples_.data() + p.offset + p.stride * (row % (options_.kept_rows * p.rows)) + kMargin + column - p.first;
 }
 
 const uint8_t* PlaneDecoder::row(int c, int r) const { return const_cast<PlaneDecoder*>(this)->At(c, r, 0); }

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/buffer.h"
-#include "core/crew.h"
+#include "core/helper_threads.h"
 #include "core/image.h"
 #include "jpeg/frame.h"
 #include "jpeg/groups.h"
@@ -13,17 +13,16 @@
 
 namespace fastpre {
 
-// The MCUs that are wanted, of whose rows the last `kept` decoded ones can be read. `scale[c]`: samples of a block's
-// side that component c is decoded to, 1..8.
-struct McuWindow : McuColumns {
-  int kept = 2;
-  std::array<int, 4> scale{8, 8, 8, 8};
+struct PlaneOptions {
+  int kept_rows = 2;                     // rows of MCUs, the last ones decoded, that can be read
+  std::array<int, 4> scale{8, 8, 8, 8};  // samples of a block's side that each component is decoded to, 1..8
 };
 
 class PlaneDecoder final : private GroupSink {
  public:
   // As GroupDecoder::Open.
-  void Open(Bytes stream, const Frame& frame, const McuWindow& window, const JpegKernels& kernels, Crew* crew);
+  void Open(Bytes stream, const Frame& frame, const McuRect& wanted, const PlaneOptions& options,
+            const JpegKernels& kernels, HelperThreads* helpers);
   // Also right after a failure; sends helpers away.
   void Close() { groups_.Close(); }
 
@@ -33,15 +32,14 @@ class PlaneDecoder final : private GroupSink {
   int next_row() const { return groups_.next_row(); }
 
   // Sample row `r` of component `c`, in one of the rows of MCUs that are kept: a pointer to the place of sample 0,
-  // of which the samples of the window can be read, one on either side (at the image's edges they
+  // of which the wanted samples can be read, one on either side (at the image's edges they
   // repeat the last sample), and kJpegSlack more.
   const uint8_t* row(int c, int r) const;
   // Samples of component c, scaled.
   int width(int c) const { return plane_[c].width; }
   int height(int c) const { return plane_[c].height; }
 
-  // The marker behind the last scan's data.
-  int MarkerAfter() const { return groups_.MarkerAfter(); }
+  void CheckTail() const { groups_.CheckTail(); }
 
   void Trim(size_t keep_bytes);
   size_t capacity() const { return samples_.capacity(); }
@@ -65,7 +63,8 @@ class PlaneDecoder final : private GroupSink {
 
   const Frame* frame_ = nullptr;
   const JpegKernels* kernels_ = nullptr;
-  McuWindow window_;
+  McuRect wanted_;
+  PlaneOptions options_;
   std::array<Plane, 4> plane_{};
   Buffer samples_;
   GroupDecoder groups_;

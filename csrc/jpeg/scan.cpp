@@ -4,13 +4,12 @@
 
 #include "core/call_context.h"
 #include "jpeg/block.h"
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 
 namespace fastpre {
 namespace {
 
 constexpr int kAtOnce = 256;  // MCUs, so that predictions cannot overflow before they are looked at
-constexpr const char* kEndsEarly = "the scan's data ends before the image does";
 constexpr const char* kNoRestart = "a restart marker is not where it belongs";
 
 }  // namespace

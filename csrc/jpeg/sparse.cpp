@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 
 namespace fastpre {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 #include "jpeg/markers.h"
 
 namespace fastpre {

@@ -1,4 +1,4 @@
-// libjpeg-turbo behind RowSource: its scanline interface, driven as Pillow drives it, so that what
+// libjpeg-turbo behind JpegDecoder: its scanline interface, driven as Pillow drives it, so that what
 // it accepts, what it refuses and every pixel are Pillow's.
 #include <algorithm>
 #include <csetjmp>
@@ -104,21 +104,20 @@ void OnProgress(j_common_ptr cinfo) {
 
 void OnMessage(j_common_ptr) {}  // warnings: Pillow shows none and goes on
 
-class TurboSource final : public RowSource {
+class TurboDecoder final : public JpegDecoder {
  public:
-  TurboSource() = default;
-  ~TurboSource() override { jpeg_destroy_decompress(&cinfo_); }  // a zeroed structure is fine
-  TurboSource(const TurboSource&) = delete;
-  TurboSource& operator=(const TurboSource&) = delete;
+  TurboDecoder() = default;
+  ~TurboDecoder() override { jpeg_destroy_decompress(&cinfo_); }  // a zeroed structure is fine
+  TurboDecoder(const TurboDecoder&) = delete;
+  TurboDecoder& operator=(const TurboDecoder&) = delete;
 
-  const char* name() const override { return "libjpeg-turbo"; }
   size_t left_bytes() const override { return left_bytes_; }
   size_t row_bytes() const override { return row_bytes_; }
 
-  void Open(Bytes bytes, const Header& header, const Rect& source, Crew*) override {
+  void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads*) override {
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
-    Release();
+    Close();
     cinfo_.err = jpeg_std_error(&error_.base);
     error_.base.error_exit = OnError;
     error_.base.output_message = OnMessage;
@@ -162,14 +161,14 @@ class TurboSource final : public RowSource {
   }
 
   // A multi-scan stream's coefficients are up to 8 bytes a pixel: not to be kept by an idle thread.
-  void Release() override {
+  void Close() override {
     jpeg_destroy_decompress(&cinfo_);
     cinfo_ = {};
     scratch_.ShrinkAbove(size_t{1} << 20);
   }
 
-  void Close(bool whole) override {
-    if (!whole || TailIsPlain()) return;
+  void CheckTail() override {
+    if (TailIsPlain()) return;
     ReadAndDiscard(static_cast<int>(cinfo_.output_height));
     Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
     // A second frame header is an error in the library, but before 3.0 only once all of it is there.
@@ -331,6 +330,6 @@ class TurboSource final : public RowSource {
 
 }  // namespace
 
-std::unique_ptr<RowSource> MakeTurboSource() { return std::make_unique<TurboSource>(); }
+std::unique_ptr<JpegDecoder> MakeTurboDecoder() { return std::make_unique<TurboDecoder>(); }
 
 }  // namespace fastpre

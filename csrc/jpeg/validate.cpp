@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "jpeg/decoder.h"
+#include "jpeg/declined.h"
 #include "jpeg/markers.h"
 #include "jpeg/stream_parser.h"
 

@@ -75,11 +75,11 @@ void CropAxis(int resized, int crop, int* out, int* window, int* window_size, in
 
 }  // namespace
 
-Geometry ComputeGeometry(const Header& header, const Spec& spec) {
+Geometry ComputeGeometry(const ImageInfo& image, const Spec& spec) {
   Geometry g;
-  const bool transpose = spec.exif_orientation && DecomposeOrientation(header.orientation).transpose;
-  g.oriented_width = transpose ? header.height : header.width;
-  g.oriented_height = transpose ? header.width : header.height;
+  const bool transpose = spec.exif_orientation && DecomposeOrientation(image.orientation).transpose;
+  g.oriented_width = transpose ? image.height : image.width;
+  g.oriented_height = transpose ? image.width : image.height;
   ResizedSize(spec, &g);
   CropAxis(g.resized_width, spec.crop_width, &g.out_width, &g.window_x, &g.window_width, &g.pad_left);
   CropAxis(g.resized_height, spec.crop_height, &g.out_height, &g.window_y, &g.window_height, &g.pad_top);
@@ -88,7 +88,7 @@ Geometry ComputeGeometry(const Header& header, const Spec& spec) {
     ThrowLimit("a side of more than " + std::to_string(kMaxSide) + " pixels");
   }
   // A thin image enlarged by its shorter side asks for a huge output (1 x 60000 -> 256 x 15M): Pillow would try.
-  const int64_t most = std::max(spec.limits.max_output_pixels, header.pixels());
+  const int64_t most = std::max(spec.limits.max_output_pixels, image.pixels());
   if (int64_t{g.out_width} * g.out_height > most) {
     ThrowLimit("output of " + std::to_string(g.out_width) + "x" + std::to_string(g.out_height) +
                " pixels is over max_output_pixels=" + std::to_string(spec.limits.max_output_pixels));

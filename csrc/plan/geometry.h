@@ -1,8 +1,8 @@
-// Sizes and windows, before any pixel: header and spec in, integers out.
+// Sizes and windows, before any pixel: image and spec in, integers out.
 #pragma once
 
 #include "core/image.h"
-#include "jpeg/header.h"
+#include "core/image_info.h"
 #include "plan/spec.h"
 
 namespace fastpre {
@@ -27,6 +27,6 @@ struct Orientation {
 };
 Orientation DecomposeOrientation(int exif);
 
-Geometry ComputeGeometry(const Header& header, const Spec& spec);
+Geometry ComputeGeometry(const ImageInfo& image, const Spec& spec);
 
 }  // namespace fastpre

@@ -20,10 +20,10 @@ double DecodeCost(size_t bytes, int64_t pixels) {
   return 7.0 * static_cast<double>(bytes) + static_cast<double>(pixels);
 }
 
-Plan ComputePlan(const Header& header, const Spec& spec) {
+Plan ComputePlan(const ImageInfo& image, const Spec& spec) {
   Plan p;
-  p.geometry = ComputeGeometry(header, spec);
-  if (spec.exif_orientation) p.orientation = DecomposeOrientation(header.orientation);
+  p.geometry = ComputeGeometry(image, spec);
+  if (spec.exif_orientation) p.orientation = DecomposeOrientation(image.orientation);
   const Geometry& g = p.geometry;
   Taps x = ComputeTaps(spec.filter, g.oriented_width, g.resized_width, g.window_x, g.window_width);
   Taps y = ComputeTaps(spec.filter, g.oriented_height, g.resized_height, g.window_y, g.window_height);
@@ -34,7 +34,7 @@ Plan ComputePlan(const Header& header, const Spec& spec) {
   if (p.orientation.flip_x) p.columns = Reversed(p.columns);
   if (p.orientation.flip_y) p.rows = Reversed(p.rows);
   p.source = {p.columns.first(), p.rows.first(), p.columns.last(), p.rows.last()};
-  p.cost = DecodeCost(header.bytes, header.pixels());
+  p.cost = DecodeCost(image.bytes, image.pixels());
   return p;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/image.h"
-#include "jpeg/header.h"
+#include "core/image_info.h"
 #include "plan/filter.h"
 #include "plan/geometry.h"
 #include "plan/spec.h"
@@ -25,7 +25,7 @@ struct Plan {
 // Predicted time in arbitrary units, for scheduling: the pool starts the costliest image first.
 double DecodeCost(size_t bytes, int64_t pixels);
 
-Plan ComputePlan(const Header& header, const Spec& spec);
+Plan ComputePlan(const ImageInfo& image, const Spec& spec);
 
 // Where position (column i, row j) of the stored frame lands in the slot.
 struct Placement {

@@ -11,13 +11,13 @@ struct Sampling {
   int h = 1, v = 1;  // pixels per sample at full size
 };
 
-Sampling SamplingOf(const Header& header, int c) {
+Sampling SamplingOf(const ImageInfo& image, int c) {
   Sampling most;
-  for (int i = 0; i < header.components; ++i) {
-    most.h = std::max(most.h, header.component[i].h);
-    most.v = std::max(most.v, header.component[i].v);
+  for (int i = 0; i < image.components; ++i) {
+    most.h = std::max(most.h, image.sampling[i].h);
+    most.v = std::max(most.v, image.sampling[i].v);
   }
-  return {most.h / std::max(header.component[c].h, 1), most.v / std::max(header.component[c].v, 1)};
+  return {most.h / std::max(image.sampling[c].h, 1), most.v / std::max(image.sampling[c].v, 1)};
 }
 
 struct Axis {
@@ -55,21 +55,21 @@ int Scale(const Plan& plan, const Sampling& s, int guard) {
 
 }  // namespace
 
-int LumaScale(const Header& header, const Spec& spec, const Plan& plan, int guard) {
-  return spec.filter == Filter::kNearest ? 8 : Scale(plan, SamplingOf(header, 0), guard);
+int LumaScale(const ImageInfo& image, const Spec& spec, const Plan& plan, int guard) {
+  return spec.filter == Filter::kNearest ? 8 : Scale(plan, SamplingOf(image, 0), guard);
 }
 
-PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan, int scale) {
+PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Spec& spec, const Plan& plan, int scale) {
   PlanarPlan result;
   const Axis x = ColumnAxis(plan), y = RowAxis(plan);
-  for (int i = 0; i < header.components; ++i) {
-    const Sampling s = SamplingOf(header, i);
-    result.like[i] = i;
+  for (int i = 0; i < image.components; ++i) {
+    const Sampling s = SamplingOf(image, i);
+    result.same_sampling[i] = i;
     for (int k = i - 1; k >= 0; --k) {
-      const Sampling other = SamplingOf(header, k);
-      if (other.h == s.h && other.v == s.v) result.like[i] = k;
+      const Sampling other = SamplingOf(image, k);
+      if (other.h == s.h && other.v == s.v) result.same_sampling[i] = k;
     }
-    if (result.like[i] != i) continue;
+    if (result.same_sampling[i] != i) continue;
     PlanePlan& p = result.plane[i];
     p.scale = scale > 0 ? scale : Scale(plan, s, kQualityGuard);
     p.width = CeilDiv(CeilDiv(x.in_size, s.h) * p.scale, 8);

@@ -20,18 +20,18 @@ struct PlanePlan {
 
 struct PlanarPlan {
   std::array<PlanePlan, 4> plane;
-  // Component i is resampled by plane[like[i]], the first one of its sampling; later ones are empty.
-  std::array<int, 4> like{};
-  const PlanePlan& of(int component) const { return plane[like[component]]; }
+  // Component i is resampled by plane[same_sampling[i]], the first one of its sampling; later ones are empty.
+  std::array<int, 4> same_sampling{};
+  const PlanePlan& of(int component) const { return plane[same_sampling[component]]; }
 };
 
 // For streams that the baseline decoder takes. `plan` is the image's exact plan. `scale`: that of every component, for
 // decoders that know only one; 0: each component's own, by the guard.
-PlanarPlan ComputePlanarPlan(const Header& header, const Spec& spec, const Plan& plan, int scale = 0);
+PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Spec& spec, const Plan& plan, int scale = 0);
 
 // The scale of the first component, without the taps. Where it is 8 the decoder saves nothing, and planes cost
 // as much as exact fidelity or up to a third more (docs/performance.md), so the image is processed exactly.
 // Nearest is always exact: it picks single pixels, which a reduced plane does not have.
-int LumaScale(const Header& header, const Spec& spec, const Plan& plan, int guard = kQualityGuard);
+int LumaScale(const ImageInfo& image, const Spec& spec, const Plan& plan, int guard = kQualityGuard);
 
 }  // namespace fastpre

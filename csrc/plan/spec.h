@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "core/image.h"
-#include "jpeg/header.h"
+#include "core/limits.h"
 
 namespace fastpre {
 

@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "core/error.h"
+#include "jpeg/declined.h"
 #include "jpeg/decoder.h"
 #include "jpeg/kernels.h"
 #include "jpeg_writer.h"
@@ -33,31 +34,31 @@ struct Decoded {
 };
 
 // The rectangle, in as many rows at a time as chance wants. `abandon`: leaves off somewhere.
-Decoded Decode(RowSource& source, Bytes bytes, const Header& header, const Rect& rect, bool whole, Choices& choose,
+Decoded Decode(JpegDecoder& decoder, Bytes bytes, const Header& header, const Rect& rect, bool whole, Choices& choose,
                const std::string& name, bool abandon = false) {
   constexpr uint8_t kUntouched = 0xA5;
   Decoded d;
   try {
-    source.Open(bytes, header, rect);
-    const size_t kept = static_cast<size_t>(rect.width()) * 4, row = source.row_bytes();
+    decoder.Open(bytes, header, rect);
+    const size_t kept = static_cast<size_t>(rect.width()) * 4, row = decoder.row_bytes();
     const size_t stride = row + 4 * choose.Below(40);
-    CHECK(source.left_bytes() + kept <= row, name);
+    CHECK(decoder.left_bytes() + kept <= row, name);
     d.pixels.resize(kept * rect.height());
     uint8_t* to = d.pixels.data();
     for (int y = rect.y0; y < rect.y1;) {
       const int count = std::min(rect.y1 - y, choose.OneIn(4) ? 1 << 20 : choose.Between(1, 20));
       std::vector<uint8_t> rows((count - 1) * stride + row, kUntouched);  // no more: a sanitizer sees what is beyond
-      source.Read(count, rows.data(), stride);
+      decoder.Read(count, rows.data(), stride);
       for (int k = 0; k < count; ++k, to += kept) {
         const uint8_t* from = rows.data() + k * stride;
-        std::memcpy(to, from + source.left_bytes(), kept);
+        std::memcpy(to, from + decoder.left_bytes(), kept);
         const uint8_t* next = k + 1 < count ? from + stride : from + row;
         CHECK(std::all_of(from + row, next, [](uint8_t b) { return b == kUntouched; }), name + ": past row_bytes()");
       }
       y += count;
       if (abandon) break;
     }
-    if (!abandon) source.Close(whole);
+    if (!abandon && whole) decoder.CheckTail();
     d.end = Decoded::kAccepted;
   } catch (const Declined& e) {
     d.end = Decoded::kDeclined;
@@ -65,7 +66,7 @@ Decoded Decode(RowSource& source, Bytes bytes, const Header& header, const Rect&
   } catch (const Error& e) {
     d.reason = e.what();
   }
-  source.Release();
+  decoder.Close();
   for (size_t i = 3; i < d.pixels.size(); i += 4) d.pixels[i] = 0;
   return d;
 }
@@ -108,9 +109,9 @@ std::string Kind(const std::string& reason) {
 
 class Comparison {
  public:
-  Comparison() : turbo_(MakeTurboSource()) {
+  Comparison() : turbo_(MakeTurboDecoder()) {
     for (const JpegKernels* kernels : AvailableJpegKernels()) {
-      targets_.push_back({kernels->name, MakeBaselineSource(kernels->target)});
+      targets_.push_back({kernels->name, MakeBaselineDecoder(kernels->target)});
     }
   }
 
@@ -178,7 +179,7 @@ class Comparison {
  private:
   struct Target {
     std::string name;
-    std::unique_ptr<RowSource> source;
+    std::unique_ptr<JpegDecoder> source;
   };
 
   void Keep(const std::vector<uint8_t>& bytes) {
@@ -188,7 +189,7 @@ class Comparison {
     std::fprintf(stderr, "  the stream is in %s\n", path.c_str());
   }
 
-  std::unique_ptr<RowSource> turbo_;
+  std::unique_ptr<JpegDecoder> turbo_;
   std::vector<Target> targets_;
   Limits limits_;
   long total_ = 0, streams_ = 0, equal_ = 0, declined_ = 0, refused_ = 0;

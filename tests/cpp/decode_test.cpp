@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "check.h"
-#include "cpu/pipeline.h"
+#include "cpu/worker.h"
 
 namespace fastpre::test {
 namespace {
@@ -82,9 +82,10 @@ void TestStream(Bytes bytes, const std::string& name, Worker& reused, Tally* tal
     const Affine affine = ComputeAffine(spec);
     Slot first = MakeSlot(spec, g), second = MakeSlot(spec, g);
     Record a, b;
-    reused.Run(Bytes(bytes), spec, affine, first.view, &a);
+    ImageTask one{spec, affine, first.view, &a}, other{spec, affine, second.view, &b};
+    reused.Run(bytes, &one);
     Worker fresh;
-    fresh.Run(Bytes(bytes), spec, affine, second.view, &b);
+    fresh.Run(bytes, &other);
     CHECK(a.ok == b.ok && a.reason == b.reason, name + ": " + a.reason + " | " + b.reason);
     CHECK(a.ok || a.error_kind != ErrorKind::kInternal, name + ": " + a.reason);
     // A worker's earlier images must not show: stale tables or rows would.
@@ -109,14 +110,17 @@ void TestEmbedded(Worker& worker, Tally* tally) {
   std::vector<uint8_t> pixels(3 * 64);
   const OutputView out{pixels.data(), DType::kU8, 3, 8, 8, 64, 8, 1};
   Record record;
-  worker.Run(Bytes(whole), spec, ComputeAffine(spec), out, &record);
+  const Affine affine = ComputeAffine(spec);
+  ImageTask task{spec, affine, out, &record};
+  worker.Run(whole, &task);
   CHECK(record.ok, record.reason);
   CHECK(std::all_of(pixels.begin(), pixels.end(), [](uint8_t v) { return v == 128; }), "middle gray");
   for (size_t length = 0; length < whole.size() - 3; ++length) {
     // Copied to the heap, so that a sanitizer sees a read past the end.
     const std::vector<uint8_t> prefix(whole.begin(), whole.begin() + length);
     Record r;
-    worker.Run(Bytes(prefix), spec, ComputeAffine(spec), out, &r);
+    ImageTask cut{spec, affine, out, &r};
+    worker.Run(Bytes(prefix), &cut);
     CHECK(!r.ok && r.error_kind == ErrorKind::kCorrupt, "prefix of " + std::to_string(length) + " bytes");
     ++tally->failed;
   }

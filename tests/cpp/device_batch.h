@@ -6,8 +6,8 @@
 
 #include "core/source.h"
 #include "cpu/batch.h"
+#include "cuda/batch.h"
 #include "cuda/device.h"
-#include "cuda/pipeline.h"
 #include "plan/affine.h"
 
 namespace fastpre::test {

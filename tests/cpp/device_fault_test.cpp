@@ -91,7 +91,7 @@ void TestEveryCall(bool exact) {
     }
     failing->left = -1;
     // As many as there are slots: each of them must have come back.
-    for (int k = 0; k < cuda::Device::kSlots; ++k) {
+    for (int k = 0; k < cuda::StagingBuffers::kCount; ++k) {
       CHECK(OnDevice(device, streams, spec, affine, layout, 2, decoder).memory == want.memory,
             "after call " + std::to_string(call));
     }

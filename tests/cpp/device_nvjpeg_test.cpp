@@ -258,7 +258,8 @@ void TestAppendedBytes() {
   const Run run = RunBoth(device, streams, Spec(), "coefficients");
   CHECK(run.cpu.memory == run.gpu.memory, "appended bytes");
   CHECK(CountDecoder(run.gpu, "fastpre") == 2, "appended bytes");
-  CHECK(device.pinned_memory().used() <= size_t{4} << 20, std::to_string(device.pinned_memory().used()));
+  CHECK(device.staging().pinned_memory().used() <= size_t{4} << 20,
+        std::to_string(device.staging().pinned_memory().used()));
 }
 
 // What nvJPEG keeps for its largest image is never the slots'.
@@ -278,7 +279,8 @@ void TestStarving() {
   }
   for (std::thread& t : threads) t.join();
   const cuda::BoundedMemory& own = device.nvjpeg_pinned_memory();
-  CHECK(own.peak() <= own.bound() && own.bound() + device.pinned_memory().bound() <= size_t{32} << 20, "bounds");
+  CHECK(own.peak() <= own.bound() && own.bound() + device.staging().pinned_memory().bound() <= size_t{32} << 20,
+        "bounds");
 }
 
 // Engines that never give anything are not asked for ever.
@@ -293,8 +295,8 @@ void TestDistrust() {
   fake_set("allocator_probe", 0);
   CHECK(run.cpu.memory == run.gpu.memory, "distrust");
   CHECK(CountRetried(run.gpu) >= 4, std::to_string(CountRetried(run.gpu)) + " were the engines'");
-  CHECK(device.rates().distrusted(cuda::Route::kHardware), "they are not trusted any more");
-  CHECK(!device.rates().distrusted(cuda::Route::kCoefficients), "others are");
+  CHECK(device.rates().distrusted(cuda::DecodePath::kHardware), "they are not trusted any more");
+  CHECK(!device.rates().distrusted(cuda::DecodePath::kCoefficients), "others are");
 }
 
 // Planes too narrow to be checked are not left to anybody's word.
@@ -314,33 +316,33 @@ void TestNarrow() {
 void TestSlotsGiveWay() {
   cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{64} << 20});
   for (const size_t mib : {27, 14, 27, 14, 14, 27}) {
-    cuda::Slot* const slot = device.Take(mib << 20, mib << 20);
+    cuda::StagingBuffer* const slot = device.staging().Take(mib << 20, mib << 20);
     CHECK(slot != nullptr, std::to_string(mib) + " MiB");
     if (!slot) continue;
     const cuda::Stream busy = device.runtime().CreateStream();
     static uint8_t byte;
     device.runtime().CopyToHost(&byte, slot->device, 1, busy);  // nobody waits for it here
     device.runtime().Record(slot->drained, busy);
-    device.Return(slot);
+    device.staging().Return(slot);
     ++cases;
   }
-  CHECK(device.Take(size_t{60} << 20, 1) == nullptr, "more than there is");
+  CHECK(device.staging().Take(size_t{60} << 20, 1) == nullptr, "more than there is");
 }
 
 // A caller's next batch does not wait for its last one: while that is unfinished, it gets another slot.
 void TestSlotsInTurn() {
   cuda::Device device(cuda::MakeEmulator(), kRoomy);
   cuda::Runtime& runtime = device.runtime();
-  cuda::Slot* const one = device.Take(1, 1);
+  cuda::StagingBuffer* const one = device.staging().Take(1, 1);
   const cuda::Stream busy = runtime.CreateStream();
   uint8_t byte = 0;
   runtime.CopyToHost(&byte, one->device, 1, busy);
   runtime.Record(one->drained, busy);
-  device.Return(one);
-  cuda::Slot* const two = device.Take(1, 1);
+  device.staging().Return(one);
+  cuda::StagingBuffer* const two = device.staging().Take(1, 1);
   CHECK(two != one, "another slot");
   runtime.SynchronizeStream(busy);
-  device.Return(two);
+  device.staging().Return(two);
   ++cases;
 }
 
@@ -362,7 +364,7 @@ void TestBound() {
   fake_set("allocator_probe", 0);
   CHECK(run.cpu.memory == run.gpu.memory, "bound");
   for (const Record& r : run.gpu.records) CHECK(r.ok, r.reason);
-  CHECK(device.device_memory().peak() <= device.device_memory().bound(), "the bound holds");
+  CHECK(device.staging().device_memory().peak() <= device.staging().device_memory().bound(), "the bound holds");
 }
 
 // By the first guesses, before anything was measured, so that it does not depend on this machine's speed.
@@ -408,9 +410,9 @@ void TestFlatMemory() {
     const Spec spec = FastSpec();
     OnDevice(device, streams, spec, ComputeAffine(spec), DenseLayout(static_cast<int>(streams.size()), spec), 2,
              i % 2 ? "hardware" : "coefficients");
-    if (i == 19) used = device.device_memory().used() + device.pinned_memory().used();
+    if (i == 19) used = device.staging().device_memory().used() + device.staging().pinned_memory().used();
   }
-  CHECK(device.device_memory().used() + device.pinned_memory().used() == used, "memory is flat");
+  CHECK(device.staging().device_memory().used() + device.staging().pinned_memory().used() == used, "memory is flat");
   ++cases;
 }
 

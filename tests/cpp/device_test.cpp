@@ -119,7 +119,7 @@ void TestDrawn(cuda::Device& device, uint64_t seed, bool damaged) {
 }
 
 // One large image and idle threads, which decode ahead into dense blocks.
-void TestCrew(cuda::Device& device, uint64_t seed) {
+void TestHelpers(cuda::Device& device, uint64_t seed) {
   Choices choose(seed);
   JpegSpec jpeg = MakeSpec(2000, 1500, {{2, seed % 2 ? 2 : 1}, {1, 1}, {1, 1}});
   jpeg.density = 25;
@@ -133,7 +133,7 @@ void TestCrew(cuda::Device& device, uint64_t seed) {
   for (const int threads : {1, 4}) {
     const Outputs gpu = OnDevice(device, {stream}, spec, affine, layout, threads);
     CHECK(gpu.records[0].ok && std::string(gpu.records[0].target) == "CUDA", gpu.records[0].declined);
-    CHECK(cpu.memory == gpu.memory, "crew, " + std::to_string(threads) + " threads");
+    CHECK(cpu.memory == gpu.memory, "helpers, " + std::to_string(threads) + " threads");
     ++cases;
   }
 }
@@ -206,7 +206,7 @@ int main(int argc, char** argv) {
     TestRatio(ascending, 9000, 16, 3, filter);
     TestRatio(ascending, 16, 9000, 3, filter);
   }
-  for (uint64_t seed = 0; seed < 4; ++seed) TestCrew(ascending, seed);
+  for (uint64_t seed = 0; seed < 4; ++seed) TestHelpers(ascending, seed);
   for (const auto& [name, number] : decoders) std::printf("%s: %ld images\n", name.c_str(), number);
   return Summary("device", cases);
 }

@@ -25,7 +25,7 @@ using cuda::BoundedMemory;
 using cuda::CudaError;
 using cuda::HardwareDecoder;
 using cuda::HybridDecoder;
-using cuda::NvjpegJob;
+using cuda::NvjpegTask;
 using cuda::NvjpegLibrary;
 
 constexpr size_t kPlenty = size_t{1} << 30;
@@ -95,8 +95,8 @@ class Picture {
     CHECK(ReadRawPlanes(bytes_.data(), bytes_.size(), &layout_, expected_.data()), "the test's own stream");
   }
 
-  NvjpegJob Job(int scale = 8) {
-    NvjpegJob job;
+  NvjpegTask ImageJob(int scale = 8) {
+    NvjpegTask job;
     job.bytes = bytes_;
     job.frame_width = layout_.width;
     job.frame_height = layout_.height;
@@ -116,7 +116,7 @@ class Picture {
   }
 
   // Whether rows up to `end` (of the pixels) are as they should be and all the rest is untouched.
-  bool Written(const NvjpegJob& job, int scale = 8, Rect region = {}, double part = 1) const {
+  bool Written(const NvjpegTask& job, int scale = 8, Rect region = {}, double part = 1) const {
     if (region.x1 == 0) region = {0, 0, layout_.width, layout_.height};
     const int factor = 8 / scale;
     for (int c = 0; c < layout_.components; ++c) {
@@ -178,15 +178,15 @@ std::vector<Picture> Album(int count) {
   return album;
 }
 
-std::vector<NvjpegJob> JobsOf(std::vector<Picture>* album, int scale = 8) {
-  std::vector<NvjpegJob> jobs;
-  for (Picture& picture : *album) jobs.push_back(picture.Job(scale));
+std::vector<NvjpegTask> JobsOf(std::vector<Picture>* album, int scale = 8) {
+  std::vector<NvjpegTask> jobs;
+  for (Picture& picture : *album) jobs.push_back(picture.ImageJob(scale));
   return jobs;
 }
 
-void DecodeAll(HardwareDecoder* decoder, std::vector<NvjpegJob>* jobs, int scale, const Bench& bench) {
-  std::vector<NvjpegJob*> pointers;
-  for (NvjpegJob& job : *jobs) pointers.push_back(&job);
+void DecodeAll(HardwareDecoder* decoder, std::vector<NvjpegTask>* jobs, int scale, const Bench& bench) {
+  std::vector<NvjpegTask*> pointers;
+  for (NvjpegTask& job : *jobs) pointers.push_back(&job);
   decoder->Decode(pointers, scale, bench.stream);
 }
 
@@ -228,14 +228,14 @@ void CheckHardware(const std::shared_ptr<const NvjpegLibrary>& library, const Fa
   for (const int scale : {8, 4, 2, 1}) {
     for (const int count : {1, 7, 7, 20, 3}) {
       std::vector<Picture> album = Album(count);
-      std::vector<NvjpegJob> jobs = JobsOf(&album, scale);
+      std::vector<NvjpegTask> jobs = JobsOf(&album, scale);
       DecodeAll(&decoder, &jobs, scale, bench);
       for (int i = 0; i < count; ++i, ++cases) {
         const std::string name = "image " + std::to_string(i) + " scale " + std::to_string(scale);
         CHECK(jobs[i].failure.empty(), name + ": " + jobs[i].failure);
         CHECK(album[i].Written(jobs[i], scale), name);
         CHECK(decoder.WhyNot(jobs[i], scale).empty(), name);
-        NvjpegJob other = jobs[i];
+        NvjpegTask other = jobs[i];
         ++other.frame_height;
         CHECK(!decoder.WhyNot(other, scale).empty(), name + ": another frame");
         other = jobs[i];
@@ -245,8 +245,8 @@ void CheckHardware(const std::shared_ptr<const NvjpegLibrary>& library, const Fa
     }
   }
   CHECK(bench.runtime.event_waits() >= 20, "every batch waits for the one before");
-  CHECK(!decoder.WhyNot(Draw(30, 20, {{4, 1}, {1, 1}, {1, 1}}, 1).Job(), 8).empty(), "4:1:1");
-  CHECK(!decoder.WhyNot(Draw(30, 20, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1).Job(), 8).empty(), "four components");
+  CHECK(!decoder.WhyNot(Draw(30, 20, {{4, 1}, {1, 1}, {1, 1}}, 1).ImageJob(), 8).empty(), "4:1:1");
+  CHECK(!decoder.WhyNot(Draw(30, 20, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, 1).ImageJob(), 8).empty(), "four components");
   CHECK(!decoder.WhyNot({}, 8).empty(), "no bytes");
   const int batches = fake.get("batches");
   decoder.Decode({}, 8, bench.stream);
@@ -257,7 +257,7 @@ void CheckSilentFaults(const std::shared_ptr<const NvjpegLibrary>& library, cons
   Bench bench;
   HardwareDecoder decoder(library, &bench.runtime, &bench.device, &bench.pinned);
   std::vector<Picture> album = Album(6);
-  std::vector<NvjpegJob> jobs = JobsOf(&album);
+  std::vector<NvjpegTask> jobs = JobsOf(&album);
   const Faulty skip(fake, "skip_image", 2), half(fake, "half_image", 4);
   DecodeAll(&decoder, &jobs, 8, bench);
   for (int i = 0; i < 6; ++i, ++cases) {
@@ -272,7 +272,7 @@ void CheckHalving(const std::shared_ptr<const NvjpegLibrary>& library, const Fak
   const auto check = [&](int count, const std::vector<int>& truncated, int victim, int most_batches) {
     std::vector<Picture> album = Album(count);
     for (const int i : truncated) album[i].bytes()->resize(album[i].bytes()->size() / 2);
-    std::vector<NvjpegJob> jobs = JobsOf(&album);
+    std::vector<NvjpegTask> jobs = JobsOf(&album);
     const Faulty fail(fake, "fail_batch", victim);
     const int before = fake.get("batches");
     DecodeAll(&decoder, &jobs, 8, bench);
@@ -318,10 +318,10 @@ void CheckBounds(const std::shared_ptr<const NvjpegLibrary>& library, const Fake
       std::vector<Picture> album = Album(1);
       album.push_back(Draw(900, 700, {{2, 2}, {1, 1}, {1, 1}}, 1));
       album.push_back(Draw(12, 10, {{1, 1}}, 1));
-      std::vector<NvjpegJob> jobs = JobsOf(&album);
+      std::vector<NvjpegTask> jobs = JobsOf(&album);
       if (hybrid) {
         HybridDecoder decoder(library, &bench->runtime, &bench->device, &bench->pinned);
-        for (NvjpegJob& job : jobs) decoder.Decode(&job, nullptr, bench->stream);
+        for (NvjpegTask& job : jobs) decoder.Decode(&job, nullptr, bench->stream);
       } else {
         HardwareDecoder decoder(library, &bench->runtime, &bench->device, &bench->pinned);
         DecodeAll(&decoder, &jobs, 8, *bench);
@@ -337,9 +337,9 @@ void CheckBounds(const std::shared_ptr<const NvjpegLibrary>& library, const Fake
   const Faulty probe(fake, "allocator_probe", 2 << 20, 0);
   HardwareDecoder decoder(library, &bench.runtime, &bench.device, &bench.pinned);
   std::vector<Picture> album = Album(3);
-  std::vector<NvjpegJob> jobs = JobsOf(&album);
+  std::vector<NvjpegTask> jobs = JobsOf(&album);
   DecodeAll(&decoder, &jobs, 8, bench);
-  for (const NvjpegJob& job : jobs) CHECK(Has(job.failure, "no memory"), job.failure);
+  for (const NvjpegTask& job : jobs) CHECK(Has(job.failure, "no memory"), job.failure);
   ++cases;
 }
 
@@ -355,7 +355,7 @@ void CheckHybrid(const std::shared_ptr<const NvjpegLibrary>& library, const Fake
     for (Picture& picture : album) {
       const Rect region{5, 3, picture.layout().width - 2, picture.layout().height - 1};
       for (const Rect* r : {static_cast<const Rect*>(nullptr), &region, static_cast<const Rect*>(nullptr)}) {
-        NvjpegJob job = picture.Job();
+        NvjpegTask job = picture.ImageJob();
         decoder.Decode(&job, r, bench.stream);
         ++decoded, cropped += r != nullptr, ++cases;
         CHECK(job.failure.empty(), job.failure);
@@ -363,7 +363,7 @@ void CheckHybrid(const std::shared_ptr<const NvjpegLibrary>& library, const Fake
       }
       Picture broken = picture;
       broken.bytes()->resize(broken.bytes()->size() / 2);
-      NvjpegJob job = broken.Job();
+      NvjpegTask job = broken.ImageJob();
       decoder.Decode(&job, nullptr, bench.stream);
       CHECK(Has(job.failure, "bad JPEG") && broken.Untouched(), job.failure);
     }

@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "cpu/kernels.h"
-#include "cuda/pack.h"
+#include "cuda/batch_packer.h"
 #include "device_batch.h"
 #include "jpeg/planes.h"
 #include "jpeg_writer.h"
@@ -24,12 +24,12 @@ struct Planes {
 Planes DecodePlanes(const Stream& stream, const Header& header, const PlanarPlan& plan) {
   Planes p;
   p.frame = ParseFrame(stream, header);
-  McuWindow window;
-  static_cast<McuColumns&>(window) = {0, p.frame.mcus_x, 0};
-  window.kept = p.frame.mcus_y;
-  for (int c = 0; c < p.frame.components; ++c) window.scale[c] = plan.of(c).scale;
+  PlaneOptions options;
+  options.kept_rows = p.frame.mcus_y;
+  for (int c = 0; c < p.frame.components; ++c) options.scale[c] = plan.of(c).scale;
   PlaneDecoder decoder;
-  decoder.Open(stream, p.frame, window, JpegKernelsFor(ActiveKernels().target), nullptr);
+  decoder.Open(stream, p.frame, {0, 0, p.frame.mcus_x, p.frame.mcus_y}, options, JpegKernelsFor(ActiveKernels().target),
+               nullptr);
   while (decoder.next_row() < p.frame.mcus_y) decoder.DecodeRow();
   for (int c = 0; c < p.frame.components; ++c) {
     p.width.push_back(decoder.width(c));
