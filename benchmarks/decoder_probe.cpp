@@ -20,11 +20,11 @@
 #include "core/buffer.h"
 #include "core/error.h"
 #include "cpu/decoder_choice.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "jpeg/declined.h"
 #include "jpeg/decoder.h"
 #include "jpeg/frame.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 #include "jpeg/scan.h"
 
 namespace fastpre {

@@ -17,7 +17,7 @@
 #include "core/error.h"
 #include "jpeg/declined.h"
 #include "jpeg/decoder.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 namespace {
 

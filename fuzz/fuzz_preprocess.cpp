@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/worker.h"
 #include "cuda/batch.h"
 #include "plan/affine.h"

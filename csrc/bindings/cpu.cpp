@@ -15,7 +15,7 @@
 #include "core/file.h"
 #include "core/thread_pool.h"
 #include "cpu/batch.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/worker.h"
 #include "jpeg/header.h"
 #include "plan/plan.h"

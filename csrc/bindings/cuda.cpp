@@ -10,7 +10,7 @@
 #include "bindings/register.h"
 #include "bindings/sources.h"
 #include "bindings/spec.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "cuda/backend.h"
 #include "cuda/batch.h"
 #include "cuda/device.h"

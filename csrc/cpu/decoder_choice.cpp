@@ -5,7 +5,7 @@
 
 #include "jpeg/declined.h"
 #include "jpeg/frame.h"
-#include "plan/planar.h"
+#include "plan/quality_guard.h"
 
 namespace fastpre {
 namespace {

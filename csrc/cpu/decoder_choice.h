@@ -4,7 +4,7 @@
 //   libjpeg-turbo    every other one; streams with anything unusual in them, from the start; everything, under
 //                    FASTPRE_DECODER=libjpeg-turbo, for comparisons
 //
-// With fidelity="fast" ours reduces each component as far as the quality guard allows (plan/planar.h).
+// With fidelity="fast" ours reduces each component as far as the quality guard allows (plan/quality_guard.h).
 #pragma once
 
 #include <string>

@@ -12,7 +12,7 @@
 #include "core/buffer.h"
 #include "core/image.h"
 #include "cpu/image_task.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/store.h"
 #include "jpeg/frame.h"
 #include "jpeg/planes.h"

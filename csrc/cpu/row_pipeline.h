@@ -11,7 +11,7 @@
 #include "core/buffer.h"
 #include "core/row_reader.h"
 #include "cpu/image_task.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "cpu/store.h"
 
 namespace fastpre {

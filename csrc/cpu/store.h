@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/image.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "plan/affine.h"
 #include "plan/plan.h"
 

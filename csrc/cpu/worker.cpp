@@ -7,7 +7,7 @@
 #include "core/file.h"
 #include "core/fork_safe.h"
 #include "cpu/decoder_choice.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "jpeg/declined.h"
 
 namespace fastpre {

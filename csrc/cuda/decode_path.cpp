@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "cuda/canary.h"
-#include "plan/planar.h"
+#include "plan/quality_guard.h"
 
 namespace fastpre::cuda {
 namespace {

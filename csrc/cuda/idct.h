@@ -1,10 +1,10 @@
-// Sparse quantized coefficients to samples: dequantizing and the accurate integer inverse DCT (jpeg/idct.h), 32 blocks
-// of one component a tile, eight threads a block.
+// Sparse quantized coefficients to samples: dequantizing and the accurate integer inverse DCT (jpeg/kernels/idct.h), 32
+// blocks of one component a tile, eight threads a block.
 #pragma once
 
 #include "cuda/descriptor.h"
 #include "cuda/thread_block.h"
-#include "jpeg/idct.h"
+#include "jpeg/kernels/idct.h"
 #include "jpeg/sparse_format.h"
 
 namespace fastpre::cuda {

@@ -8,7 +8,7 @@
 #include "core/thread_pool.h"
 #include "cuda/batch.h"
 #include "jpeg/declined.h"
-#include "jpeg/upsample.h"
+#include "jpeg/kernels/upsample.h"
 
 namespace fastpre::cuda {
 namespace {

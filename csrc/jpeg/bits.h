@@ -15,7 +15,7 @@
 
 #include "core/buffer.h"
 #include "core/image.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 namespace fastpre {
 

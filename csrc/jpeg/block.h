@@ -6,7 +6,7 @@
 
 #include "jpeg/bits.h"
 #include "jpeg/huffman.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 namespace fastpre {
 

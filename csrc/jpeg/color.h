@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "jpeg/frame.h"
-#include "jpeg/kernels.h"
-#include "jpeg/pixel.h"
+#include "jpeg/kernels/kernels.h"
+#include "jpeg/kernels/pixel.h"
 
 namespace fastpre {
 

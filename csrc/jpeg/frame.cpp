@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/round.h"
-#include "jpeg/dct.h"
 #include "jpeg/declined.h"
+#include "jpeg/kernels/dct.h"
 #include "jpeg/markers.h"
 #include "jpeg/stream_parser.h"
 

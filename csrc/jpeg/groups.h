@@ -10,7 +10,7 @@
 #include "core/image.h"
 #include "jpeg/declined.h"
 #include "jpeg/frame.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 #include "jpeg/mcu_rect.h"
 #include "jpeg/scan.h"
 #include "jpeg/speculative.h"

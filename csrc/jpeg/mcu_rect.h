@@ -6,7 +6,7 @@
 #include "core/image.h"
 #include "core/round.h"
 #include "jpeg/frame.h"
-#include "jpeg/upsample.h"
+#include "jpeg/kernels/upsample.h"
 
 namespace fastpre {
 

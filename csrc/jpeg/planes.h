@@ -9,7 +9,7 @@
 #include "core/image.h"
 #include "jpeg/frame.h"
 #include "jpeg/groups.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 namespace fastpre {
 

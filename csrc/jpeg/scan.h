@@ -9,7 +9,7 @@
 #include "jpeg/block.h"
 #include "jpeg/frame.h"
 #include "jpeg/huffman.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 #include "jpeg/sparse.h"
 
 namespace fastpre {

@@ -25,7 +25,7 @@ void SparseWriter::Full() { throw Declined("more coefficients than its size prom
 void SparseWriter::Check(const SparseEntries& entries, const FrameComponent& component, int count) const {
   alignas(64) int16_t group[kGroupCoefficients] = {};
   // Magnitudes that sum to less than this saturate and wrap nowhere: a first pass makes at most 4 x 1.39 of a column's
-  // sum of each value, and a row of those must stay below kExactSum (jpeg/dct.h).
+  // sum of each value, and a row of those must stay below kExactSum (jpeg/kernels/dct.h).
   constexpr int64_t kSafeSum = 5800;
   group[0] = static_cast<int16_t>(next_[0]);
   int64_t sum = std::abs(group[0] * component.quant[0]);

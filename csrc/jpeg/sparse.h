@@ -6,9 +6,9 @@
 #include <cstdint>
 
 #include "jpeg/block.h"
-#include "jpeg/dct.h"
 #include "jpeg/frame.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/dct.h"
+#include "jpeg/kernels/kernels.h"
 #include "jpeg/sparse_format.h"
 
 namespace fastpre {

@@ -22,7 +22,7 @@
 #include "core/buffer.h"
 #include "core/helper_threads.h"
 #include "jpeg/frame.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 #include "jpeg/mcu_rect.h"
 #include "jpeg/mcu_store.h"
 

@@ -96,4 +96,24 @@ Geometry ComputeGeometry(const ImageInfo& image, const Spec& spec) {
   return g;
 }
 
+namespace {
+
+// An axis that is stored backwards is resampled backwards: positions are counted from the stored side.
+ResampledAxis Stored(const ResampledAxis& a, bool flip) {
+  return {a.in_size, a.out_size, flip ? a.out_size - a.begin - a.count : a.begin, a.count};
+}
+
+ResampledAxis Across(const Geometry& g) { return {g.oriented_width, g.resized_width, g.window_x, g.window_width}; }
+ResampledAxis Down(const Geometry& g) { return {g.oriented_height, g.resized_height, g.window_y, g.window_height}; }
+
+}  // namespace
+
+ResampledAxis StoredColumns(const Geometry& geometry, const Orientation& orientation) {
+  return Stored(orientation.transpose ? Down(geometry) : Across(geometry), orientation.flip_x);
+}
+
+ResampledAxis StoredRows(const Geometry& geometry, const Orientation& orientation) {
+  return Stored(orientation.transpose ? Across(geometry) : Down(geometry), orientation.flip_y);
+}
+
 }  // namespace fastpre

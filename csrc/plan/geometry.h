@@ -29,4 +29,11 @@ Orientation DecomposeOrientation(int exif);
 
 Geometry ComputeGeometry(const ImageInfo& image, const Spec& spec);
 
+// One axis of the stored frame: `count` positions from `begin` on of `in_size` pixels resampled to `out_size`.
+struct ResampledAxis {
+  int in_size, out_size, begin, count;
+};
+ResampledAxis StoredColumns(const Geometry& geometry, const Orientation& orientation);
+ResampledAxis StoredRows(const Geometry& geometry, const Orientation& orientation);
+
 }  // namespace fastpre

@@ -8,10 +8,6 @@
 
 namespace fastpre {
 
-// A plane keeps at least so many samples per output pixel along each axis, or all it has: a block's low
-// frequencies are a good low-pass filter, but not the one that was asked for.
-inline constexpr int kQualityGuard = 2;
-
 struct PlanePlan {
   int scale = 8;              // samples of a block's side, 1..8
   int width = 0, height = 0;  // samples at that scale
@@ -28,10 +24,5 @@ struct PlanarPlan {
 // For streams that the baseline decoder takes. `plan` is the image's exact plan. `scale`: that of every component, for
 // decoders that know only one; 0: each component's own, by the guard.
 PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Spec& spec, const Plan& plan, int scale = 0);
-
-// The scale of the first component, without the taps. Where it is 8 the decoder saves nothing, and planes cost
-// as much as exact fidelity or up to a third more (docs/performance.md), so the image is processed exactly.
-// Nearest is always exact: it picks single pixels, which a reduced plane does not have.
-int LumaScale(const ImageInfo& image, const Spec& spec, const Plan& plan, int guard = kQualityGuard);
 
 }  // namespace fastpre

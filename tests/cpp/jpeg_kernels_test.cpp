@@ -1,6 +1,6 @@
 // The decoder's kernels: every instruction set against the plain C++ ones, bit for bit; the plain
 // ones against their definitions, and the inverse DCT against the libjpeg-turbo at hand.
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 #include <algorithm>
 #include <cmath>

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "check.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "plan/affine.h"
 #include "plan/filter.h"
 

@@ -25,8 +25,8 @@ using cuda::BoundedMemory;
 using cuda::CudaError;
 using cuda::HardwareDecoder;
 using cuda::HybridDecoder;
-using cuda::NvjpegTask;
 using cuda::NvjpegLibrary;
+using cuda::NvjpegTask;
 
 constexpr size_t kPlenty = size_t{1} << 30;
 constexpr uint8_t kUntouched = 0xA5;

@@ -3,12 +3,13 @@
 #include <cstring>
 
 #include "check.h"
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 #include "cuda/batch_packer.h"
 #include "device_batch.h"
 #include "jpeg/planes.h"
 #include "jpeg_writer.h"
 #include "plan/planar.h"
+#include "plan/quality_guard.h"
 
 namespace fastpre::test {
 namespace {

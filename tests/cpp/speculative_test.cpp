@@ -13,7 +13,7 @@
 #include "core/helper_threads.h"
 #include "jpeg/declined.h"
 #include "jpeg/decoder.h"
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 #include "jpeg_writer.h"
 
 namespace fastpre::test {

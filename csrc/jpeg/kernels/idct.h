@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/portable.h"
-#include "jpeg/dct.h"
+#include "jpeg/kernels/dct.h"
 
 namespace fastpre::jpeg {
 

@@ -10,7 +10,7 @@
 
 #include <hwy/highway.h>
 
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

@@ -9,8 +9,8 @@
 #define FASTPRE_JPEG_IDCT_INL_H_
 #endif
 
-#include "jpeg/dct.h"
-#include "jpeg/lanes-inl.h"
+#include "jpeg/kernels/dct.h"
+#include "jpeg/kernels/lanes-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

@@ -1,18 +1,15 @@
 // The vector kernels compiled for every instruction set (Google Highway), and the ordered list of
 // what there is. Contracts are in kernels.h, bodies in resample-inl.h and normalize-inl.h.
-#include "cpu/kernels.h"
+#include "cpu/kernels/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/kernels_hwy.cpp"
-#define HWY_WANT_AVX3_DL 1            // off by default before Highway 1.1
-#define HWY_COMPILE_ALL_ATTAINABLE 1  // down to SSSE3 and the emulated 128-bit one, so tests cover them
-// Blocks of 128 bits are the unit of the algorithm; scalable vectors would gain nothing over NEON.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#define HWY_TARGET_INCLUDE "cpu/kernels/kernels_hwy.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
+#include "core/highway_config.h"
 
-#include "cpu/normalize-inl.h"
-#include "cpu/resample-inl.h"
+#include "cpu/kernels/normalize-inl.h"
+#include "cpu/kernels/resample-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
@@ -48,45 +45,7 @@ std::vector<KernelTable> Compiled() {
   (void)supported;
 #define FASTPRE_TRY(TARGET) \
   if (supported & HWY_##TARGET) list.push_back(N_##TARGET::Table())
-#if defined(HWY_AVX10_2) && (HWY_TARGETS & HWY_AVX10_2)
-  FASTPRE_TRY(AVX10_2);
-#endif
-#if defined(HWY_AVX3_SPR) && (HWY_TARGETS & HWY_AVX3_SPR)
-  FASTPRE_TRY(AVX3_SPR);
-#endif
-#if defined(HWY_AVX3_ZEN4) && (HWY_TARGETS & HWY_AVX3_ZEN4)
-  FASTPRE_TRY(AVX3_ZEN4);
-#endif
-#if HWY_TARGETS & HWY_AVX3_DL
-  FASTPRE_TRY(AVX3_DL);
-#endif
-#if HWY_TARGETS & HWY_AVX3
-  FASTPRE_TRY(AVX3);
-#endif
-#if HWY_TARGETS & HWY_AVX2
-  FASTPRE_TRY(AVX2);
-#endif
-#if HWY_TARGETS & HWY_SSE4
-  FASTPRE_TRY(SSE4);
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-  FASTPRE_TRY(SSSE3);
-#endif
-#if defined(HWY_SSE2) && (HWY_TARGETS & HWY_SSE2)
-  FASTPRE_TRY(SSE2);
-#endif
-#if defined(HWY_NEON_BF16) && (HWY_TARGETS & HWY_NEON_BF16)
-  FASTPRE_TRY(NEON_BF16);
-#endif
-#if HWY_TARGETS & HWY_NEON
-  FASTPRE_TRY(NEON);
-#endif
-#if defined(HWY_NEON_WITHOUT_AES) && (HWY_TARGETS & HWY_NEON_WITHOUT_AES)
-  FASTPRE_TRY(NEON_WITHOUT_AES);
-#endif
-#if HWY_TARGETS & HWY_EMU128
-  FASTPRE_TRY(EMU128);
-#endif
+#include "core/highway_targets.inc"
 #undef FASTPRE_TRY
   return list;
 }

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "core/portable.h"
-#include "jpeg/idct.h"
+#include "jpeg/kernels/idct.h"
 
 namespace fastpre {
 

@@ -8,7 +8,7 @@
 #define FASTPRE_JPEG_UPSAMPLE_INL_H_
 #endif
 
-#include "jpeg/lanes-inl.h"
+#include "jpeg/kernels/lanes-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

@@ -8,8 +8,8 @@
 #define FASTPRE_JPEG_UNSTUFF_INL_H_
 #endif
 
-#include "jpeg/escape.h"
-#include "jpeg/lanes-inl.h"
+#include "jpeg/kernels/escape.h"
+#include "jpeg/kernels/lanes-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

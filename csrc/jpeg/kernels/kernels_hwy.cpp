@@ -1,21 +1,18 @@
 // The decoder's vector kernels compiled for every instruction set (Google Highway), and the ordered
 // list of what there is. Contracts are in kernels.h, bodies in the -inl.h files.
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "jpeg/kernels_hwy.cpp"
-#define HWY_WANT_AVX3_DL 1            // off by default before Highway 1.1
-#define HWY_COMPILE_ALL_ATTAINABLE 1  // down to SSSE3 and the emulated 128-bit one, so tests cover them
-// A lane of 128 bits is a block's row; scalable vectors would gain nothing over NEON.
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#define HWY_TARGET_INCLUDE "jpeg/kernels/kernels_hwy.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
+#include "core/highway_config.h"
 
-#include "jpeg/color-inl.h"
-#include "jpeg/idct-inl.h"
-#include "jpeg/scaled-inl.h"
-#include "jpeg/unstuff-inl.h"
-#include "jpeg/upsample-inl.h"
+#include "jpeg/kernels/color-inl.h"
+#include "jpeg/kernels/idct-inl.h"
+#include "jpeg/kernels/scaled-inl.h"
+#include "jpeg/kernels/unstuff-inl.h"
+#include "jpeg/kernels/upsample-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR
 HWY_BEFORE_NAMESPACE();
@@ -62,45 +59,7 @@ std::vector<JpegKernels> Compiled() {
   (void)supported;
 #define FASTPRE_TRY(TARGET) \
   if (supported & HWY_##TARGET) list.push_back(N_##TARGET::Table())
-#if defined(HWY_AVX10_2) && (HWY_TARGETS & HWY_AVX10_2)
-  FASTPRE_TRY(AVX10_2);
-#endif
-#if defined(HWY_AVX3_SPR) && (HWY_TARGETS & HWY_AVX3_SPR)
-  FASTPRE_TRY(AVX3_SPR);
-#endif
-#if defined(HWY_AVX3_ZEN4) && (HWY_TARGETS & HWY_AVX3_ZEN4)
-  FASTPRE_TRY(AVX3_ZEN4);
-#endif
-#if HWY_TARGETS & HWY_AVX3_DL
-  FASTPRE_TRY(AVX3_DL);
-#endif
-#if HWY_TARGETS & HWY_AVX3
-  FASTPRE_TRY(AVX3);
-#endif
-#if HWY_TARGETS & HWY_AVX2
-  FASTPRE_TRY(AVX2);
-#endif
-#if HWY_TARGETS & HWY_SSE4
-  FASTPRE_TRY(SSE4);
-#endif
-#if HWY_TARGETS & HWY_SSSE3
-  FASTPRE_TRY(SSSE3);
-#endif
-#if defined(HWY_SSE2) && (HWY_TARGETS & HWY_SSE2)
-  FASTPRE_TRY(SSE2);
-#endif
-#if defined(HWY_NEON_BF16) && (HWY_TARGETS & HWY_NEON_BF16)
-  FASTPRE_TRY(NEON_BF16);
-#endif
-#if HWY_TARGETS & HWY_NEON
-  FASTPRE_TRY(NEON);
-#endif
-#if defined(HWY_NEON_WITHOUT_AES) && (HWY_TARGETS & HWY_NEON_WITHOUT_AES)
-  FASTPRE_TRY(NEON_WITHOUT_AES);
-#endif
-#if HWY_TARGETS & HWY_EMU128
-  FASTPRE_TRY(EMU128);
-#endif
+#include "core/highway_targets.inc"
 #undef FASTPRE_TRY
   return list;
 }

@@ -11,7 +11,7 @@
 
 #include <hwy/highway.h>
 
-#include "jpeg/kernels.h"
+#include "jpeg/kernels/kernels.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

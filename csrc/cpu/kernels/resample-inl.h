@@ -8,7 +8,7 @@
 #define FASTPRE_CPU_RESAMPLE_INL_H_
 #endif
 
-#include "cpu/vector-inl.h"
+#include "cpu/kernels/vector-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

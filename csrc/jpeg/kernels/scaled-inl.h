@@ -11,7 +11,7 @@
 
 #include <cstring>
 
-#include "jpeg/idct-inl.h"
+#include "jpeg/kernels/idct-inl.h"
 
 #if HWY_TARGET != HWY_SCALAR  // one lane cannot hold a block; kernels_scalar.cpp stands in
 HWY_BEFORE_NAMESPACE();

@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "jpeg/dct.h"
-#include "jpeg/escape.h"
-#include "jpeg/idct.h"
-#include "jpeg/kernels.h"
-#include "jpeg/pixel.h"
-#include "jpeg/upsample.h"
+#include "jpeg/kernels/dct.h"
+#include "jpeg/kernels/escape.h"
+#include "jpeg/kernels/idct.h"
+#include "jpeg/kernels/kernels.h"
+#include "jpeg/kernels/pixel.h"
+#include "jpeg/kernels/upsample.h"
 
 namespace fastpre::jpeg {
 namespace {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <array>
 
-#include "cpu/kernels.h"
-#include "jpeg/pixel.h"
+#include "cpu/kernels/kernels.h"
+#include "jpeg/kernels/pixel.h"
 
 namespace fastpre {
 namespace {
