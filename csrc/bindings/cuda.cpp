@@ -43,7 +43,7 @@ std::vector<Record> CudaRun(const CompiledSpec& spec, const py::sequence& images
   return WithoutGil(&call, [&] {
     cuda::Device& d = cuda::Device::Get(device);
     std::vector<Record> records = cuda::Run(d, batch);
-    // The emulator's streams stand still until somebody waits.
+    // The emulator's streams stand still until they are waited for.
     if (device == cuda::Device::kEmulated) d.runtime().SynchronizeStream(batch.stream);
     return records;
   });

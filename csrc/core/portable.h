@@ -16,7 +16,7 @@
 #define FASTPRE_UNROLL
 #endif
 
-// Memory that nobody writes while the kernel runs: a GPU reads it through another path.
+// Memory that is not written while the kernel runs: a GPU reads it through another path.
 template <class T>
 FASTPRE_HD inline T ReadOnly(const T* at) {
 #if defined(__CUDA_ARCH__)

@@ -43,7 +43,7 @@ FASTPRE_HD void CanaryPlane(const Block& block, const CanaryLaunch& launch) {
           at[k] = mark;
         }
       }
-      if (launch.unwritten && kept) launch.unwritten[task.image] = 1;  // whoever writes, writes the same
+      if (launch.unwritten && kept) launch.unwritten[task.image] = 1;  // all threads write the same
     }
   });
 }

@@ -50,7 +50,7 @@ size_t CoefficientPacker::Pack(Bytes stream, const Frame& frame, const Rect& sou
     GroupDecoder& groups;
     ~Closer() { groups.Close(); }
   } const closer{groups_};
-  // Blocks of an MCU that a scan of one component does not code are flat and gray, as far as anybody looks.
+  // Blocks of an MCU that a scan of one component does not code are flat and gray where they are looked at.
   std::array<SparseTables, 4> tables;
   for (int i = 0; i < frame.components; ++i) {
     const CoefficientLayout::Component& c = layout.component[i];

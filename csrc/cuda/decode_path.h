@@ -1,4 +1,5 @@
-// Which decoder an image may have, and which one it gets: the rules, in one place.
+// Which decode paths of a device an image may take, and which one it gets: the rules, in one place. (What the CPU does:
+// cpu/decoder_choice.h.)
 #pragma once
 
 #include <cstddef>
@@ -24,14 +25,14 @@ enum class DecodePath : uint8_t {
 inline constexpr int kPaths = 4;
 const char* PathName(DecodePath path);  // "hardware", "hybrid", "coefficients", "pixels"
 
-// What this device and this call have to capabilities.
+// What this device and this call are capable of.
 struct Capabilities {
   bool exact = true;
   bool hardware = false, hybrid = false;  // nvJPEG has them here
   size_t image_bytes = SIZE_MAX;          // device memory that one image's samples may take
 };
 
-// Routes that an image may take. kPixels is always among them.
+// Paths that an image may take. kPixels is always among them.
 struct PathChoice {
   bool may[kPaths] = {false, false, false, true};
   int hardware_scale = 8;  // the decoded side of a block there; 8, 4, 2 or 1

@@ -1,6 +1,6 @@
 // The device that is no GPU: kernels run on the host, thread by thread, from the same source.
 //
-// Nothing a stream is asked for happens before somebody waits, and waiting for one stream does no other stream's work
+// Nothing a stream is asked for happens before it is waited for, and waiting for one stream does no other stream's work
 // unless an event says so. That is what a busy GPU may look like, so what lacks a wait fails here as well.
 #include <algorithm>
 #include <cstdlib>
@@ -49,7 +49,7 @@ class Emulator final : public Runtime {
   void* Allocate(Memory, size_t bytes) override {
     void* memory = nullptr;
     if (posix_memalign(&memory, kAlignment, std::max<size_t>(bytes, 1)) != 0) return nullptr;
-    std::memset(memory, 0xA5, bytes);  // nobody may count on zeros
+    std::memset(memory, 0xA5, bytes);  // zeros must not be counted on
     return memory;
   }
   void Free(Memory, void* memory) noexcept override { std::free(memory); }

@@ -35,7 +35,7 @@ struct ImageJob {
 
   // In the micro-batch's staging buffer. The mirrored part is the same in pinned and device memory.
   size_t region = 0, region_bytes = 0;  // mirrored: coefficients
-  size_t pixels = 0, pixel_bytes = 0;   // mirrored: 8-bit pixels of the output, for whoever comes from the CPU
+  size_t pixels = 0, pixel_bytes = 0;   // mirrored: 8-bit pixels of the output, for images that the CPU decodes
   size_t planes = 0, plane_bytes = 0;   // device only
   size_t descriptor_bytes = 0;
   std::string nvjpeg_failure;

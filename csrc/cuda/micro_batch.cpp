@@ -73,7 +73,7 @@ MicroBatch::MicroBatch(Device* device, const Batch& batch, std::span<ImageJob> j
 MicroBatch::~MicroBatch() {
   if (!staging_) return;
   if (!launched_) {
-    // After a failure: nobody may still be at work in what the next call gets.
+    // After a failure: no stream may still be at work in what the next call gets.
     for (const Stream s : {staging_->copies, staging_->engines, staging_->decoders, batch_.stream}) {
       try {
         device_.runtime().SynchronizeStream(s);

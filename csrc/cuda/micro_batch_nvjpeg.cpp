@@ -101,7 +101,7 @@ void MicroBatch::DecodeHybrid(ImageJob* job) {
   bool starved = false;
   try {
     decoder = device_.TakeHybrid();
-  } catch (const CudaError& e) {  // one that cannot be made, for want of memory say, costs nobody the batch
+  } catch (const CudaError& e) {  // one that cannot be made, for want of memory say, does not cost the batch
     n.failure = e.what();
     starved = true;
   }

@@ -87,7 +87,7 @@ class HybridDecoder {
   ~HybridDecoder();
 
   // Returns when the host's part is done; nvJPEG's refusal is the job's `failure`. `region`: in pixels, null for the
-  // whole image; planes then begin at its corner. Whoever gives one knows how this release rounds it.
+  // whole image; planes then begin at its corner. A caller that gives one knows how this release rounds it.
   void Decode(NvjpegTask* job, const Rect* region, Stream stream);
 
  private:

@@ -84,7 +84,7 @@ using OwnedCudaDecoder = NvjpegOwned<NvjpegCudaDecoder>;
 using OwnedPinned = NvjpegOwned<NvjpegPinned>;
 using OwnedDevice = NvjpegOwned<NvjpegDevice>;
 
-// create(arguments..., &object), and from then on somebody owns it. `call`: the function without "nvjpeg".
+// create(arguments..., &object), and from then on it has an owner. `call`: the function without "nvjpeg".
 template <class T, class... Parameters, class... Arguments>
 NvjpegOwned<T> MakeNvjpeg(const char* call, NvjpegStatus (*create)(Parameters...), NvjpegStatus (*destroy)(T*),
                           Arguments... arguments) {

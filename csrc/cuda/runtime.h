@@ -2,7 +2,7 @@
 // kernels' source on the host, thread by thread, so that everything above this line is tested without a GPU.
 //
 // Work on a stream is done in order, some time after the call that asked for it. Both implementations mean
-// it: the emulator does nothing before somebody waits, so what is missing a wait fails there too.
+// it: the emulator does nothing before it is waited for, so what lacks a wait fails there too.
 #pragma once
 
 #include <cstddef>
@@ -45,8 +45,8 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  // Makes the device current for this thread until the object dies. What was current comes back then, unless nobody has
-  // used that one: going back would make a context there.
+  // Makes the device current for this thread until the object dies. What was current comes back then, unless no call
+  // has used that one: going back would make a context there.
   class Entered {
    public:
     virtual ~Entered() = default;

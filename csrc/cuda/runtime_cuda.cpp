@@ -1,4 +1,4 @@
-// The GPU, through CUDA's runtime, which is linked in statically. Nothing here runs before somebody asks for a device.
+// The GPU, through CUDA's runtime, which is linked in statically. Nothing here runs before a device is asked for.
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 
@@ -24,7 +24,7 @@ void Check(cudaError_t status, const char* what) {
 cudaStream_t Of(Stream stream) { return reinterpret_cast<cudaStream_t>(stream); }
 cudaEvent_t OfEvent(Event event) { return reinterpret_cast<cudaEvent_t>(event); }
 
-// For calls that must not throw: what they leave behind would surface in somebody's next launch.
+// For calls that must not throw: what they leave behind would surface in a later launch.
 void Forget(cudaError_t status) {
   if (status != cudaSuccess) (void)cudaGetLastError();
 }

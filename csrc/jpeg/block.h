@@ -15,7 +15,7 @@ namespace fastpre {
 inline constexpr int kGroupStride = kGroupCoefficients + kGroupColumns;
 
 // From a zigzag position to a block's place in its group. Positions past 63 are where entries that end a block,
-// and broken runs, put values that nobody reads: behind the group's coefficients.
+// and broken runs, put values that are never read: behind the group's coefficients.
 inline constexpr auto kPlace = [] {
   std::array<uint16_t, 192> place{};
   int row = 0, column = 0;

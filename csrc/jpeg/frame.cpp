@@ -11,8 +11,8 @@
 namespace fastpre {
 namespace {
 
-// libjpeg's guess (jdapimin.c, default_decompress_parms). `adobe`: the marker's transform, -1 without one.
-ColorModel GuessColor(const Frame& frame, bool jfif, int adobe) {
+// What libjpeg assumes (jdapimin.c, default_decompress_parms). `adobe`: the marker's transform, -1 without one.
+ColorModel DefaultColor(const Frame& frame, bool jfif, int adobe) {
   const auto& c = frame.component;
   if (frame.components == 1) return ColorModel::kGray;
   if (frame.components == 4) {
@@ -42,7 +42,7 @@ class SequentialParser : private StreamParser {
         throw Declined("a marker that baseline streams do not have");
       }
     }
-    frame_.color = GuessColor(frame_, jfif_, adobe_);
+    frame_.color = DefaultColor(frame_, jfif_, adobe_);
     return std::move(frame_);
   }
 
@@ -70,8 +70,8 @@ class SequentialParser : private StreamParser {
       const int quant = quant_index_[c.index];
       if (quant > 3 || !quant_[quant]) throw Declined("a component without its quantization table");
       f.quant = *quant_[quant];
-      f.tame = std::all_of(f.quant.begin(), f.quant.begin() + 8,
-                           [](int16_t q) { return q > 0 && 128 * q <= jpeg::kExactRange; });
+      f.in_exact_range = std::all_of(f.quant.begin(), f.quant.begin() + 8,
+                                     [](int16_t q) { return q > 0 && 128 * q <= jpeg::kExactRange; });
       blocks += f.h * f.v;
     }
     if (scan.count > 1 && blocks > kMaxMcuBlocks) throw Declined("an MCU of more than 10 blocks");
@@ -137,7 +137,7 @@ Frame GeometryOf(const Header& header) {
     frame.vmax = std::max(frame.vmax, c.v);
   }
   SetGeometry(&frame);
-  frame.color = GuessColor(frame, header.jfif, header.adobe_transform);
+  frame.color = DefaultColor(frame, header.jfif, header.adobe_transform);
   return frame;
 }
 

@@ -19,7 +19,8 @@ struct FrameComponent {
   int width = 0, height = 0;                    // samples
   int blocks_x = 0, blocks_y = 0;               // blocks that hold samples: what a scan of this component alone codes
   alignas(64) std::array<int16_t, 64> quant{};  // natural order, mod 2^16
-  bool tame = false;  // no int8 times a quantizer of the first row leaves +-8191 (jpeg/kernels/dct.h, kExactRange)
+  bool in_exact_range =
+      false;  // no int8 times a quantizer of the first row leaves +-8191 (jpeg/kernels/dct.h, kExactRange)
 };
 
 struct ScanComponent {

@@ -43,7 +43,7 @@ class SparseEntries {
     *next_++ = Word(kNatural[k], value);
   }
 
-  // Zigzag to natural order; positions past 63 come from entries that end a block, and nobody looks at them.
+  // Zigzag to natural order; positions past 63 come from entries that end a block, and are never looked at.
   static constexpr auto kNatural = [] {
     std::array<uint8_t, 192> natural{};
     for (int k = 0; k < 64; ++k) natural[k] = static_cast<uint8_t>(kPlace[k] / kGroupColumns * 8 + kPlace[k] % 8);
@@ -84,7 +84,7 @@ struct SparseTarget {
 // Blocks, one behind the other, into memory of a fixed size.
 class SparseWriter {
  public:
-  // Into [begin, end), of which the first `taken` words are somebody else's; offsets count from `begin`.
+  // Into [begin, end), of which the first `taken` words are in use already; offsets count from `begin`.
   void Open(uint16_t* begin, size_t taken, uint16_t* end, const JpegKernels& kernels) {
     begin_ = begin;
     next_ = begin + taken;
@@ -106,7 +106,7 @@ class SparseWriter {
     target.offset[at] = static_cast<uint32_t>(next_ - begin_);
     const int count = static_cast<int>(entries.next_ - next_) - 1;
     target.head[at] = static_cast<uint8_t>(count);
-    if (!kFollowWraps || entries.escapes_ != 0 || !IsTame(*target.component, static_cast<int16_t>(next_[0])))
+    if (!kFollowWraps || entries.escapes_ != 0 || !IsInExactRange(*target.component, static_cast<int16_t>(next_[0])))
         [[unlikely]] {
       Check(entries, *target.component, count);
     }
@@ -116,16 +116,16 @@ class SparseWriter {
       Widen(entries, count, block, &target.head[at]);
   }
 
-  // A block that somebody else decoded, laid out as JpegKernels::idct takes it.
+  // A block that was decoded elsewhere, laid out as JpegKernels::idct takes it.
   void Dense(const int16_t* coefficients, const SparseTarget& target, int mcu);
 
  private:
   static constexpr bool kFollowWraps = jpeg::kFollowWraps;
   // True if values of table entries, which have 8 bits, cannot leave the range that needs no look: that is up to the
   // quantizers of the first row, and to DC.
-  static bool IsTame(const FrameComponent& c, int dc) {
+  static bool IsInExactRange(const FrameComponent& c, int dc) {
     const int value = dc * c.quant[0];
-    return c.tame && value >= -jpeg::kExactRange && value <= jpeg::kExactRange;
+    return c.in_exact_range && value >= -jpeg::kExactRange && value <= jpeg::kExactRange;
   }
   [[noreturn]] static void Full();
   void Check(const SparseEntries& entries, const FrameComponent& component, int count) const;

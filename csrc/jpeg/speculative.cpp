@@ -44,7 +44,7 @@ void SpeculativeDecoder::Open(Bytes stream, const Frame& frame, const McuRect& w
   claimed_ = prepared_ = 0;
   true_bit_ = 0;
   true_dc_.fill(0);
-  // One to work on and two in store for everybody, and what a row of MCUs needs.
+  // One to work on and two in store for each thread, and what a row of MCUs needs.
   chunks_ahead_ = 3 * (helpers->size() + 1) + 2;
   stop_ = false;
   Recycle(0);
@@ -110,7 +110,7 @@ void SpeculativeDecoder::PlanChunks() {
   const uint64_t step = std::max(total_bits_ * mcus_a_chunk / mcus_, kLeastChunkBits) / 8 * 8;
   for (uint64_t bit = 0; bit < total_bits_; bit += step) begins_.push_back(bit);
   begins_.push_back(total_bits_);
-  // Flat parts of a picture have more MCUs than its mean; a guess does not go on for ever.
+  // Flat parts of a picture have more MCUs than its mean; a speculative chunk does not go on for ever.
   most_speculative_mcus_ = static_cast<int>(4 * (step * mcus_ / std::max<uint64_t>(total_bits_, 1)) + 64);
 }
 
@@ -152,7 +152,7 @@ void SpeculativeDecoder::Recycle(int64_t mcu) {
   changed_.notify_all();
 }
 
-// Returns when chunk `index` is decoded, as a guess or truly, having done some of the work meanwhile.
+// Returns when chunk `index` is decoded, speculatively or truly, having done some of the work meanwhile.
 void SpeculativeDecoder::Obtain(int64_t index) {
   std::unique_lock<std::mutex> lock(mutex_);
   for (; prepared_ <= index; ++prepared_) Prepare(prepared_);  // a row of MCUs that lies in very many chunks
@@ -177,7 +177,7 @@ void SpeculativeDecoder::Obtain(int64_t index) {
   lock.unlock();
   if (!segments_.empty()) return;
   if (!Join(&wanted)) return DecodeTrue(index);
-  // A guess that stopped before its chunk's end may have left a part of an MCU behind.
+  // Speculation that stopped before its chunk's end may have left a part of an MCU behind.
   for (int position = wanted.first + wanted.count; position % kGroupBlocks != 0; ++position)
     wanted.store.ClearMcu(position);
   McuCursor cursor = Cursor();
@@ -219,7 +219,7 @@ void SpeculativeDecoder::Continue(int64_t index, McuCursor* cursor) {
   chunk.dc = cursor->dc();
 }
 
-// Makes a guessed chunk true: decodes from the true state until it meets one of the guess's MCUs, puts what
+// Makes a speculative chunk true: decodes from the true state until it meets one of the chunk's MCUs, puts what
 // it decoded before that one, and corrects the predictions after it. False: they do not meet.
 bool SpeculativeDecoder::Join(Chunk* chunk) {
   McuCursor cursor = Cursor();
@@ -242,7 +242,7 @@ bool SpeculativeDecoder::Join(Chunk* chunk) {
   }
   const int begin = join - decoded;
   for (int quad = begin / kGroupBlocks; quad < kHeadroom / kGroupBlocks; ++quad) chunk->store.Clear(quad);
-  // Wrong guesses beside true MCUs must not be transformed with them: they may be out of range.
+  // Wrong MCUs beside true ones must not be transformed with them: they may be out of range.
   for (int position = begin / kGroupBlocks * kGroupBlocks; position < begin; ++position)
     chunk->store.ClearMcu(position);
   for (int k = 0; k < decoded; ++k) chunk->store.Copy(begin + k, &bridge_, k);

@@ -1,13 +1,13 @@
-// Entropy decoding of one scan by several threads.
+// Speculative entropy decoding: one scan, several threads.
 //
-// The data is cut into chunks. Where there are restart markers, chunks begin at them, and each is decoded as it
-// is. Elsewhere a helper guesses: he takes the chunk's first bit for the beginning of an MCU. Huffman streams
-// synchronize themselves, so after some tens of MCUs his begin where the true ones do (Weissenberger
-// and Schmidt, "Massively parallel Huffman decoding on GPUs", 2018). He notes where each of them began. The
-// owner, who takes the chunks in order and always knows the true state, decodes from the last chunk's
-// end to the first place that is in those notes: from there on all of the chunk is true, but for the DC
-// predictions, each component's being wrong by a constant. If he meets no such place, he decodes the chunk
-// himself. So the result does not depend on any guess.
+// The data is cut into chunks. Where there are restart markers, chunks begin at them, and each is decoded as it is.
+// Elsewhere a helper thread speculates: it takes the chunk's first bit for the beginning of an MCU. Huffman streams
+// synchronize themselves, so after some tens of MCUs its MCUs begin where the true ones do (Weissenberger and Schmidt,
+// "Massively parallel Huffman decoding on GPUs", 2018). It notes where each of them began. The owner, the thread that
+// the image belongs to, takes the chunks in order and always knows the true state. It decodes from the last chunk's end
+// to the first place that is in those notes: from there on all of the chunk is true, but for the DC predictions, which
+// are off by a constant for each component. Where there is no such place, it decodes the chunk itself. So the result
+// does not depend on any speculation.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@
 
 namespace fastpre {
 
-// Positions before a guess's first MCU, for the true ones that the owner decodes until he meets the guess.
+// Positions before a speculative chunk's first MCU, for the true ones that the owner decodes until it meets that chunk.
 inline constexpr int kHeadroom = 64;
 
 class SpeculativeDecoder {
@@ -83,7 +83,7 @@ class SpeculativeDecoder {
     State state = State::kIdle;
     McuStore store;
     int first = 0, count = 0;      // positions in use
-    std::vector<uint64_t> starts;  // of a guess: the bit where each of those MCUs begins
+    std::vector<uint64_t> starts;  // speculative: the bit where each of those MCUs begins
     uint64_t end = 0;              // the bit behind the last one
     std::array<int, 4> dc{};       // predictions there
     bool broken = false;           // of whole segments: not what an encoder writes
@@ -100,7 +100,7 @@ class SpeculativeDecoder {
   void Prepare(int64_t index);
   void Recycle(int64_t mcu);
 
-  // The helpers' side (guess.cpp).
+  // The helpers' side (speculative_helper.cpp).
   void Help();
   void Decode(int64_t index);
   void DecodeSpeculatively(int64_t index);

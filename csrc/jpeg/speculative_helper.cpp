@@ -1,10 +1,10 @@
-// The helpers' side of SpeculativeDecoder: chunks decoded before anybody knows where their MCUs begin.
+// The helpers' side of SpeculativeDecoder: chunks decoded before it is known where their MCUs begin.
 #include "jpeg/speculative.h"
 
 namespace fastpre {
 namespace {
 
-// A guess that meets a broken code within so many MCUs was a bad one, and is made again a byte later.
+// Speculation that meets a broken code within so many MCUs began badly, and begins again a byte later.
 constexpr int kFalseStarts = 64;
 // Then the chunk is left to the owner: hostile data must not cost much more than one thread would take.
 constexpr int kRetries = 32;
@@ -24,7 +24,7 @@ void SpeculativeDecoder::Help() {
     lock.unlock();
     try {
       Decode(index);
-    } catch (...) {  // out of memory: the owner is to try himself, and to report it
+    } catch (...) {  // out of memory: the owner is to try, and to report it
       chunk.count = 0;
       chunk.broken = true;
     }

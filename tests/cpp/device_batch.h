@@ -29,7 +29,7 @@ struct Outputs {
   std::vector<Record> records;
 };
 
-// Both sides get memory of the same contents, so what nobody may touch has to stay equal as well.
+// Both sides get memory of the same contents, so what must not be touched has to stay equal as well.
 inline OutputView ViewOf(std::vector<uint8_t>* memory, const Spec& spec, const Layout& layout, size_t i) {
   OutputView v;
   v.data =

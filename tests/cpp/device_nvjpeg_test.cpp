@@ -131,7 +131,7 @@ void TestEqual() {
   CHECK(exact.cpu.memory == exact.gpu.memory, "exact");
 }
 
-// What was not decoded, was decoded in part, or refused, is the CPU's; and nobody else is.
+// What was not decoded, was decoded in part, or refused, is the CPU's; and no other image is.
 void TestFaults() {
   cuda::Device device(cuda::MakeEmulator(), kRoomy);
   const std::vector<Stream> streams = DrawBatch(9, 5);
@@ -299,7 +299,7 @@ void TestDistrust() {
   CHECK(!device.rates().distrusted(cuda::DecodePath::kCoefficients), "others are");
 }
 
-// Planes too narrow to be checked are not left to anybody's word.
+// Planes too narrow to be checked are not taken on trust.
 void TestNarrow() {
   cuda::Device device(cuda::MakeEmulator(), kRoomy);
   std::vector<Stream> streams;
@@ -312,7 +312,7 @@ void TestNarrow() {
   CHECK(CountDecoder(run.gpu, "nvjpeg-hardware") == 2 && CountRetried(run.gpu) == 1, "narrow");
 }
 
-// A slot that grew past its share gives way; a device in trouble does not leave anybody waiting.
+// A staging buffer that grew past its share gives way; a device in trouble does not leave a call waiting.
 void TestSlotsGiveWay() {
   cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{64} << 20});
   for (const size_t mib : {27, 14, 27, 14, 14, 27}) {
@@ -321,7 +321,7 @@ void TestSlotsGiveWay() {
     if (!slot) continue;
     const cuda::Stream busy = device.runtime().CreateStream();
     static uint8_t byte;
-    device.runtime().CopyToHost(&byte, slot->device, 1, busy);  // nobody waits for it here
+    device.runtime().CopyToHost(&byte, slot->device, 1, busy);  // not waited for here
     device.runtime().Record(slot->drained, busy);
     device.staging().Return(slot);
     ++cases;

@@ -193,7 +193,7 @@ int main(int argc, char** argv) {
   }
   cuda::Device descending(cuda::MakeEmulator(cuda::ThreadOrder::kDescending), roomy);
   cuda::Device shuffled(cuda::MakeEmulator(cuda::ThreadOrder::kShuffled), roomy);
-  // So little memory that batches fall into waves, and large images to the CPU.
+  // So little memory that batches fall into micro-batches, and large images to the CPU.
   cuda::Device tight(cuda::MakeEmulator(), {size_t{1} << 20, size_t{1} << 20});
   cuda::Device* const devices[] = {&ascending, &descending, &shuffled};
   const int count = full ? 6000 : 400;

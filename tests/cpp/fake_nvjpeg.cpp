@@ -329,7 +329,7 @@ FAKE nvjpegDecoderStateCreate(NvjpegHandle* handle, NvjpegCudaDecoder*, NvjpegSt
   *out = new NvjpegState(*handle);
   return kNvjpegSuccess;
 }
-// Without an allocator the real one takes CUDA's, which is nobody's intention here.
+// Without an allocator the real one takes CUDA's, which is not intended here.
 FAKE nvjpegBufferPinnedCreateV2(NvjpegHandle*, NvjpegAllocator* allocator, NvjpegPinned** out) {
   if (!allocator) return kNvjpegInvalidParameter;
   *out = new NvjpegPinned(*allocator);

@@ -84,7 +84,7 @@ struct Bench {
 
 int Scaled(int samples, int scale) { return CeilDiv(samples * scale, 8); }
 
-// A stream, libjpeg's planes of it, and where a decoder is to put them, with margins that nobody may write.
+// A stream, libjpeg's planes of it, and where a decoder is to put them, with margins that must not be written.
 class Picture {
  public:
   static constexpr int kMargin = 3;

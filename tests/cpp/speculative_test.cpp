@@ -1,4 +1,4 @@
-// One image decoded by several threads gives what one thread gives, whatever they guess and whoever
+// One image decoded by several threads gives what one thread gives, whatever they speculate and whichever
 // comes first: streams written at random, with and without restart markers, whole and damaged, and given files.
 // `ahead_test [FILE or FOLDER]...`
 #include <chrono>
@@ -113,7 +113,7 @@ JpegSpec DrawLarge(Choices& choose) {
   static constexpr int kRestarts[] = {0, 0, 0, JpegSpec::kRow, 1, 7, 500};
   spec.scans[0].restart = kRestarts[choose.Below(7)];
   spec.codes = static_cast<JpegSpec::Codes>(choose.Below(3));
-  if (choose.OneIn(4)) {  // one table for all: nothing tells a guess which block of an MCU it is in
+  if (choose.OneIn(4)) {  // one table for all: nothing tells a helper which block of an MCU it is in
     for (auto& c : spec.components) c.dc = c.ac = 0;
   }
   spec.density = choose.OneIn(3) ? 2 : choose.Between(3, 63);
