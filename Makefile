@@ -55,7 +55,8 @@ lint: $(DEV_STAMP) ## Check style, types and formatting
 	$(BIN)/mypy tests/typing
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python scripts/check-width.py README.md CHANGELOG.md CONTRIBUTING.md docs/*.md benchmarks/README.md fuzz/README.md
-	find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/python scripts/check-includes.py
+	find csrc tests/cpp fuzz benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 sanitize: $(DEV_STAMP) ## Run C++ and Python tests under address, undefined-behaviour and thread sanitizers
 	scripts/sanitize.sh $(BIN)

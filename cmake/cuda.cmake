@@ -102,7 +102,7 @@ list(APPEND fastpre_gencode "SHELL:-gencode arch=compute_${fastpre_ptx},code=com
 string(APPEND fastpre_cuda_text "and PTX for sm_${fastpre_ptx}")
 
 # -fmad=false: as -ffp-contract=off for the host; exactness is a matter of which roundings happen.
-add_library(fastpre_kernels OBJECT csrc/cuda/kernels.cu)
+add_library(fastpre_kernels OBJECT csrc/cuda/kernels/kernels.cu)
 target_include_directories(fastpre_kernels PRIVATE csrc)
 set_target_properties(fastpre_kernels PROPERTIES
   CUDA_ARCHITECTURES OFF CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF

@@ -78,7 +78,7 @@ def test_libjpeg_turbo_can_be_forced(tmp_path: Any) -> None:
     assert said[0][-1] == said[1][-1]
 
 
-# Restart markers are split at; without them threads guess where MCUs begin.
+# Restart markers are split at; without them threads speculate where MCUs begin.
 @pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 7}, {"subsampling": 0}])
 def test_threads_share_one_image(options: dict[str, Any]) -> None:
     stream = large(**options)

@@ -1,6 +1,6 @@
 """nvJPEG's hardware engines and nothing else, through ctypes: planes as they are coded, into memory that is there.
 
-Only what csrc/cuda/nvjpeg_api.h declares is used, besides nvjpegCreateEx.
+Only what csrc/cuda/nvjpeg/api.h declares is used, besides nvjpegCreateEx.
 """
 
 from __future__ import annotations

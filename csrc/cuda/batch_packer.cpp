@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/round.h"
-#include "cuda/idct.h"
+#include "cuda/kernels/idct.h"
 
 namespace fastpre::cuda {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/image.h"
-#include "cuda/descriptor.h"
+#include "cuda/kernels/descriptor.h"
 #include "plan/affine.h"
 #include "plan/plan.h"
 #include "plan/planar.h"

@@ -4,13 +4,13 @@
 #include <array>
 #include <numeric>
 
-#include "cuda/canary.h"
+#include "cuda/kernels/canary.h"
 #include "plan/quality_guard.h"
 
 namespace fastpre::cuda {
 namespace {
 
-// Seconds from asking the engines for one image to its samples, however small it is: a guess, not yet measured.
+// Seconds from asking the engines for one image to its samples, however small it is: assumed, not yet measured.
 constexpr double kHardwareLatency = 0.5e-3;
 // Samples for each output pixel that engines leave when they scale. Twice the CPU's: the bound for nvJPEG's pixels is
 // tighter, and scaling saves the engines' writes, not their decoding.
@@ -40,7 +40,7 @@ size_t SampleBytes(const Frame& frame) {
   return bytes;
 }
 
-// What is narrower cannot be checked (cuda/canary.h).
+// What is narrower cannot be checked (cuda/kernels/canary.h).
 bool IsWideEnough(const Frame& frame, int scale) {
   for (int i = 0; i < frame.components; ++i) {
     if (frame.component[i].width * scale < 8 * kLeastWidth) return false;

@@ -45,7 +45,7 @@ struct PathChoice {
 //
 //   exact fidelity     our decoder, or the CPU for what it declines: nvJPEG's inverse DCT is another one
 //   hardware engines   baseline, one scan, 1 or 3 components, 4:4:4, 4:2:2, 4:2:0, 4:4:0 or gray, every side in
-//                      [kLeastSide, kMostSide]; YCbCr and gray only, since others would be converted by guesses of
+//                      [kLeastSide, kMostSide]; YCbCr and gray only, since others would be converted by assumptions of
 //                      nvJPEG's
 //   CUDA decoder       the same samplings, also extended and progressive streams
 //   both               nothing but what our own parser accepts, to its end: malformed streams have crashed nvJPEG
@@ -59,7 +59,7 @@ inline constexpr int kLeastSide = 16, kMostSide = 16384;
 // Measured speeds, seconds for a unit of DecodeCost, of all that works on a path together.
 class Rates {
  public:
-  // A first guess until something was measured.
+  // Assumed rates until something was measured.
   Rates();
   void Observe(DecodePath path, double cost, double seconds);
   // A path of which nothing came counts as kDistrust times slower, until it gives something; Forgive, once a batch,

@@ -9,7 +9,7 @@
 #include "cuda/coefficients.h"
 #include "cuda/decode_path.h"
 #include "cuda/memory.h"
-#include "cuda/nvjpeg.h"
+#include "cuda/nvjpeg/decoders.h"
 #include "cuda/runtime.h"
 #include "cuda/staging.h"
 

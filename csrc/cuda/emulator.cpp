@@ -12,12 +12,12 @@
 #include <random>
 #include <vector>
 
-#include "cuda/canary.h"
-#include "cuda/descriptor.h"
-#include "cuda/idct.h"
-#include "cuda/resample.h"
+#include "cuda/kernels/canary.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/idct.h"
+#include "cuda/kernels/resample.h"
+#include "cuda/kernels/thread_block.h"
 #include "cuda/runtime.h"
-#include "cuda/thread_block.h"
 
 namespace fastpre::cuda {
 namespace {

@@ -9,7 +9,7 @@
 #include "cuda/batch_packer.h"
 #include "cuda/coefficients.h"
 #include "cuda/decode_path.h"
-#include "cuda/nvjpeg.h"
+#include "cuda/nvjpeg/decoders.h"
 #include "jpeg/frame.h"
 #include "plan/plan.h"
 #include "plan/planar.h"

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "cuda/batch.h"
-#include "cuda/canary.h"
+#include "cuda/kernels/canary.h"
 #include "cuda/micro_batch.h"
 
 namespace fastpre::cuda {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "cuda/backend.h"
-#include "cuda/descriptor.h"
-#include "cuda/kernels.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/kernels.h"
 #include "cuda/nvtx.h"
 #include "cuda/runtime.h"
 

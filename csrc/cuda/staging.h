@@ -15,8 +15,8 @@ struct MemoryBounds {
   size_t device_bytes, pinned_bytes;
 };
 
-// Trap: the hardware decoder's writes can land before earlier work of the same stream is done (nvjpeg.h). So nothing is
-// decoded into a buffer before the *host* has seen that the last kernel which read it is done.
+// Trap: the hardware decoder's writes can land before earlier work of the same stream is done (nvjpeg/decoders.h). So
+// nothing is decoded into a buffer before the *host* has seen that the last kernel which read it is done.
 struct StagingBuffer {
   uint8_t *device = nullptr, *pinned = nullptr;
   size_t device_bytes = 0, pinned_bytes = 0;

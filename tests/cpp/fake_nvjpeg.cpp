@@ -21,7 +21,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cuda/nvjpeg_api.h"
+#include "cuda/nvjpeg/api.h"
 #include "raw_planes.h"
 
 namespace fastpre::cuda {

@@ -1,11 +1,11 @@
-// nvjpeg_api.h against NVIDIA's own header: constants, layouts, and every function's parameters. Needs nvjpeg.h and the
+// nvjpeg/api.h against NVIDIA's own header: constants, layouts, and every function's parameters. Needs nvjpeg.h and the
 // CUDA headers that it includes; nothing is called, so neither a library nor a GPU.
 #include <nvjpeg.h>
 
 #include <cstdio>
 #include <type_traits>
 
-#include "cuda/nvjpeg_api.h"
+#include "cuda/nvjpeg/api.h"
 
 namespace fastpre::cuda {
 namespace {

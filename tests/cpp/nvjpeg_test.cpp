@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "check.h"
-#include "cuda/nvjpeg.h"
-#include "cuda/nvjpeg_api.h"
+#include "cuda/nvjpeg/api.h"
+#include "cuda/nvjpeg/decoders.h"
 #include "host_runtime.h"
 #include "jpeg_writer.h"
 #include "raw_planes.h"

@@ -1,8 +1,8 @@
 // One image a call with nvJPEG's CUDA decoder, its four phases one after another.
 #include <algorithm>
 
-#include "cuda/nvjpeg.h"
-#include "cuda/nvjpeg_handles.h"
+#include "cuda/nvjpeg/decoders.h"
+#include "cuda/nvjpeg/handles.h"
 
 namespace fastpre::cuda {
 

@@ -2,8 +2,8 @@
 // blocks of one component a tile, eight threads a block.
 #pragma once
 
-#include "cuda/descriptor.h"
-#include "cuda/thread_block.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/thread_block.h"
 #include "jpeg/kernels/idct.h"
 #include "jpeg/sparse_format.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/portable.h"
-#include "cuda/descriptor.h"
+#include "cuda/kernels/descriptor.h"
 
 #include <cmath>
 

@@ -7,10 +7,10 @@
 // (mostly), else a column. Lines are staged a chunk at a time, so that a tile can walk through supports of any length.
 #pragma once
 
-#include "cuda/descriptor.h"
-#include "cuda/load_pixels.h"
-#include "cuda/store.h"
-#include "cuda/thread_block.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/load_pixels.h"
+#include "cuda/kernels/store.h"
+#include "cuda/kernels/thread_block.h"
 #include "plan/filter.h"
 
 namespace fastpre::cuda {

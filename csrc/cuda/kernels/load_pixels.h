@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/portable.h"
-#include "cuda/descriptor.h"
-#include "cuda/upsample.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/upsample.h"
 #include "jpeg/kernels/pixel.h"
 
 namespace fastpre::cuda {

@@ -104,7 +104,7 @@ struct IdctLaunch {
   uint32_t tiles;
 };
 
-// Planes that another decoder is to write: marked before, looked at afterwards (cuda/canary.h).
+// Planes that another decoder is to write: marked before, looked at afterwards (cuda/kernels/canary.h).
 struct CanaryTask {
   uint8_t* data;
   int32_t pitch, width, height;

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <exception>
 
-#include "cuda/nvjpeg.h"
-#include "cuda/nvjpeg_handles.h"
+#include "cuda/nvjpeg/decoders.h"
+#include "cuda/nvjpeg/handles.h"
 
 namespace fastpre::cuda {
 namespace {

@@ -5,8 +5,8 @@
 // odds of 2^-128; planes narrower than kLeastWidth would have worse ones and are never given to such decoders.
 #pragma once
 
-#include "cuda/descriptor.h"
-#include "cuda/thread_block.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/thread_block.h"
 
 namespace fastpre::cuda {
 

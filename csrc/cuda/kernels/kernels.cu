@@ -1,12 +1,12 @@
 // The kernels and their launchers; what they do is in resample.h, idct.h and canary.h.
 #include <cuda_runtime.h>
 
-#include "cuda/canary.h"
-#include "cuda/descriptor.h"
-#include "cuda/idct.h"
-#include "cuda/kernels.h"
-#include "cuda/resample.h"
-#include "cuda/thread_block.h"
+#include "cuda/kernels/canary.h"
+#include "cuda/kernels/descriptor.h"
+#include "cuda/kernels/idct.h"
+#include "cuda/kernels/kernels.h"
+#include "cuda/kernels/resample.h"
+#include "cuda/kernels/thread_block.h"
 
 namespace fastpre::cuda {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/portable.h"
-#include "cuda/descriptor.h"
+#include "cuda/kernels/descriptor.h"
 #include "jpeg/kernels/upsample.h"
 
 namespace fastpre::cuda {

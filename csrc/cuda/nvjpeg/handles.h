@@ -6,8 +6,8 @@
 
 #include "core/round.h"
 #include "cuda/memory.h"
-#include "cuda/nvjpeg.h"
-#include "cuda/nvjpeg_api.h"
+#include "cuda/nvjpeg/api.h"
+#include "cuda/nvjpeg/decoders.h"
 #include "cuda/runtime.h"
 
 namespace fastpre::cuda {

@@ -3,13 +3,13 @@
 
 #include <cstdlib>
 
-#include "cuda/nvjpeg.h"
-#include "cuda/nvjpeg_api.h"
+#include "cuda/nvjpeg/api.h"
+#include "cuda/nvjpeg/decoders.h"
 
 namespace fastpre::cuda {
 namespace {
 
-constexpr int kLeastMajor = 12, kLeastMinor = 1;  // the first with every function of nvjpeg_api.h
+constexpr int kLeastMajor = 12, kLeastMinor = 1;  // the first with every function of api.h
 constexpr int kMajorEnd = 14;
 
 std::string LoaderError() {

@@ -15,7 +15,7 @@
 
 namespace fastpre::cuda {
 
-struct NvjpegApi;  // nvjpeg_api.h
+struct NvjpegApi;  // api.h
 
 // The shared library, kept for the life of the process.
 class NvjpegLibrary {
