@@ -12,13 +12,10 @@
 #include "bindings/sources.h"
 #include "bindings/spec.h"
 #include "core/available_threads.h"
-#include "core/file.h"
 #include "core/thread_pool.h"
 #include "cpu/batch.h"
 #include "cpu/kernels/kernels.h"
-#include "cpu/worker.h"
-#include "jpeg/header.h"
-#include "plan/plan.h"
+#include "plan/geometry.h"
 
 namespace py = pybind11;
 
@@ -69,15 +66,9 @@ Record RunPixels(const CompiledSpec& spec, const py::buffer& pixels, uintptr_t d
                  strides[0],
                  strides[1],
                  strides[2]};
-  Record record;
-  {
-    // Safe: `info` holds the pixels, the caller's frame the output.
-    py::gil_scoped_release nogil;
-    Workers workers;
-    ImageTask task{spec.spec, spec.affine, out, &record};
-    workers.OfThisThread().RunPixels(view, &task);
-  }
-  return record;
+  // Safe: `info` holds the pixels, the caller's frame the output.
+  py::gil_scoped_release nogil;
+  return fastpre::RunPixels(view, spec.spec, spec.affine, out);
 }
 
 // The output's (height, width) for an image of a given size.
@@ -89,29 +80,18 @@ std::pair<int, int> SizeFor(const CompiledSpec& spec, int height, int width) {
   return {g.out_height, g.out_width};
 }
 
-// Output (height, width) of each image, or a failed record's error; needs headers only.
-std::vector<std::optional<std::pair<int, int>>> Sizes(const CompiledSpec& spec, const py::sequence& images,
-                                                      std::optional<double> deadline_s,
-                                                      const Cancellation* cancellation) {
+// Output (height, width) of each image, None where it fails; needs headers only.
+py::list Sizes(const CompiledSpec& spec, const py::sequence& images, std::optional<double> deadline_s,
+               const Cancellation* cancellation) {
   const Sources sources(images);
   Call call(deadline_s, cancellation);
   // Safe: `sources` holds the buffers, and nothing in there touches a Python object.
-  return WithoutGil(&call, [&] {
-    const CallContext::Scope scope(call.context());
-    std::vector<std::optional<std::pair<int, int>>> sizes;
-    Buffer file;
-    for (const Source& source : sources.list()) {
-      try {
-        call.context()->Begin();
-        const Bytes b = ReadSource(source, spec.spec.limits.max_bytes, &file);
-        const Geometry g = ComputeGeometry(ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation), spec.spec);
-        sizes.emplace_back(std::pair(g.out_height, g.out_width));
-      } catch (const Error&) {
-        sizes.emplace_back();  // the run proper reports it, with its reason
-      }
-    }
-    return sizes;
-  });
+  const auto sizes = WithoutGil(&call, [&] { return OutputSizes(sources.list(), spec.spec, call.context()); });
+  py::list list;
+  for (const auto& size : sizes) {
+    list.append(size ? py::object(py::make_tuple(size->height, size->width)) : py::object(py::none()));
+  }
+  return list;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/thread_pool.h"
 #include "cpu/worker.h"
 #include "plan/plan.h"
@@ -67,6 +68,32 @@ std::vector<Record> Run(const Batch& batch) {
   });
   if (batch.context && batch.context->cancelled()) throw Cancelled();
   return records;
+}
+
+Record RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out) {
+  Record record;
+  ImageTask task{spec, affine, out, &record};
+  Workers workers;
+  workers.OfThisThread().RunPixels(view, &task);
+  return record;
+}
+
+std::vector<std::optional<OutputSize>> OutputSizes(const std::vector<Source>& sources, const Spec& spec,
+                                                   CallContext* context) {
+  const CallContext::Scope scope(context);
+  std::vector<std::optional<OutputSize>> sizes(sources.size());
+  Buffer file;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    try {
+      if (context) context->Begin();
+      const Bytes bytes = ReadSource(sources[i], spec.limits.max_bytes, &file);
+      const Geometry g = ComputeGeometry(ParseHeader(bytes, spec.limits, spec.exif_orientation), spec);
+      sizes[i] = {g.out_height, g.out_width};
+    } catch (const Error&) {
+      // Run reports it.
+    }
+  }
+  return sizes;
 }
 
 void FillSlot(const OutputView& out, float value) {

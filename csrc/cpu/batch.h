@@ -2,17 +2,29 @@
 // failed.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "core/batch.h"
 #include "core/image.h"
 #include "core/record.h"
+#include "cpu/pixels.h"
 
 namespace fastpre {
 
 // Images' faults, the deadline among them, go into their records. Throws Cancelled once no thread writes any more;
 // what slots hold then is undefined.
 std::vector<Record> Run(const Batch& batch);
+
+// The same for one image that is decoded already: 8-bit, `view` in RGB (or one channel for "L").
+Record RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out);
+
+struct OutputSize {
+  int height, width;
+};
+// Of each image, by its header; none for an image that fails, which Run reports with its reason. Throws Cancelled.
+std::vector<std::optional<OutputSize>> OutputSizes(const std::vector<Source>& sources, const Spec& spec,
+                                                   CallContext* context);
 
 // Fills a slot with one value, in the slot's dtype.
 void FillSlot(const OutputView& out, float value);
