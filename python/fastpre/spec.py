@@ -321,9 +321,9 @@ class Spec:
             ValueError: the transform holds something that cannot be expressed, named.
             TypeError: it is no torchvision transform.
         """
-        from .interop.torchvision import spec_from_torchvision
+        from .interop import torchvision
 
-        return spec_from_torchvision(transform)
+        return Spec(**torchvision.fields(transform))
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from . import _core, _memory, _output, _torch, errors
-from .interop.torchvision import InexactFusionWarning, spec_from_torchvision
+from .interop import torchvision
+from .interop.torchvision import InexactFusionWarning
 from .preprocessor import Preprocessor
 from .spec import Spec, shows_spec_fields
 from .typing import Image, SpecFields
@@ -147,4 +148,4 @@ def fuse(transform: Any, *, num_threads: int | None = None) -> DecodeResizeNorma
     Warns:
         InexactFusionWarning: the original resizes a tensor, not a PIL image.
     """
-    return DecodeResizeNormalize(spec_from_torchvision(transform), num_threads=num_threads)
+    return DecodeResizeNormalize(Spec(**torchvision.fields(transform)), num_threads=num_threads)
