@@ -15,7 +15,8 @@ import torch
 import corpus
 import fastpre
 import streams
-from fastpre import _core, _nvjpeg
+from fastpre import _core
+from fastpre._backend import nvjpeg
 from reference import assert_equal, preprocess
 
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
@@ -178,10 +179,10 @@ def test_unknown_decoder(monkeypatch: pytest.MonkeyPatch, photo: bytes) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the wheel is for Linux")
 def test_nvjpeg_wheel_is_found() -> None:
     """The nvidia-nvjpeg wheel's library loads, here without a driver, and its version is read."""
-    paths = _nvjpeg.candidates()
+    paths = nvjpeg.candidates()
     if not paths:
         pytest.skip("no nvidia-nvjpeg wheel and no toolkit with nvJPEG")
-    _nvjpeg.announce()
+    nvjpeg.announce()
     info = _core.nvjpeg_info()
     assert info["missing"] == ""
     assert info["path"] in [str(p) for p in map(_realpath, paths)]

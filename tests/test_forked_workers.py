@@ -9,7 +9,7 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 import fastpre
-from fastpre import _devices
+from fastpre._backend.forks import refuse_forked_worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # DataLoader's own, on newer Pythons
 
@@ -19,7 +19,7 @@ PATIENCE_S = 120
 def refusal() -> str:
     """What a CUDA device says here; empty if nothing."""
     try:
-        _devices.refuse_forked_worker()
+        refuse_forked_worker()
     except fastpre.BackendUnavailable as error:
         return str(error)
     return ""

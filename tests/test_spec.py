@@ -14,7 +14,7 @@ from torchvision.transforms import InterpolationMode
 
 import fastpre
 from fastpre import Spec
-from fastpre.spec import INTERPOLATIONS
+from fastpre._backend.fields import INTERPOLATIONS
 
 VARIED: list[dict[str, Any]] = [
     {},

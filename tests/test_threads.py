@@ -174,9 +174,9 @@ class Streams(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        from fastpre.preprocessor import _threads
+        from fastpre._backend.arguments import thread_count
 
-        return self.pre([self.items[index]])[0], _threads(None)
+        return self.pre([self.items[index]])[0], thread_count(None)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -12,6 +12,7 @@ import pytest
 
 import fastpre
 import streams
+from fastpre._backend import fields
 from fastpre.transforms import DecodeResizeNormalize
 from fastpre.typing import SpecFields
 
@@ -32,11 +33,11 @@ def test_type_checkers_know_the_fields_of_spec() -> None:
 
 def test_literals_are_what_is_accepted() -> None:
     accepted = {
-        "color": fastpre.spec.COLORS,
-        "fidelity": fastpre.spec.FIDELITIES,
-        "rescale": fastpre.spec.RESCALES,
-        "pass_order": fastpre.spec.PASS_ORDERS,
-        "interpolation": fastpre.spec.INTERPOLATIONS,
+        "color": fields.COLORS,
+        "fidelity": fields.FIDELITIES,
+        "rescale": fields.RESCALES,
+        "pass_order": fields.PASS_ORDERS,
+        "interpolation": fields.INTERPOLATIONS,
         "dtype": typing.get_args(fastpre.typing.DtypeName),
         "memory_format": typing.get_args(fastpre.typing.MemoryFormatName),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from . import _core, _sources
+from . import _core
+from ._backend.sources import source
 from .spec import Spec
 from .typing import Image
 
@@ -64,7 +65,7 @@ def plan(image: Image, spec: Spec | None = None) -> Plan:
         ImageError: the header is broken, unsupported or over a limit.
     """
     spec = Spec() if spec is None else spec
-    d = _core.plan(_sources.source(image, 0), spec.compiled())
+    d = _core.plan(source(image, 0), spec.compiled())
     return Plan(
         header=d["header"],
         size=d["oriented"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Generic
 
-from . import _core, _torch, errors
+from . import _core, errors
+from ._backend.lazy_torch import name_of
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +151,7 @@ class Result(Generic[T]):
 
     def __repr__(self) -> str:
         tensor: Any = self.tensor
-        what = f"{_torch.name_of(tensor.dtype)} {tuple(tensor.shape)} on {getattr(tensor, 'device', 'cpu')}"
+        what = f"{name_of(tensor.dtype)} {tuple(tensor.shape)} on {getattr(tensor, 'device', 'cpu')}"
         failed = [image for image in self.images if not image.ok]
         lines = [f"Result({what}, {len(self.images) - len(failed)} ok, {len(failed)} failed)"]
         lines += [f"  {image.error}" for image in failed[:ERRORS_SHOWN]]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastpre import _core, _nvjpeg
+from fastpre import _core
+from fastpre._backend import nvjpeg
 
 __all__ = ["cuda_report", "cuda_rows"]
 
 
 def cuda_report() -> dict[str, Any]:
     """Everything that can be known; looks into each device, which makes a CUDA context there."""
-    _nvjpeg.announce()
+    nvjpeg.announce()
     report: dict[str, Any] = {**_core.cuda_info(), "nvjpeg": _core.nvjpeg_info()}
     for device in report["devices"]:
         try:

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch.utils.data import default_collate, get_worker_info
 
-from .. import _core, _output, _sources
+from .. import _core
+from .._backend import sources
+from .._backend.arguments import error_policy
 from ..errors import ImageError, ImageReadError
 from ..preprocessor import Preprocessor
-from ..spec import OnError, Spec
+from ..spec import OnError, Spec, layout
 from .dataset import Numbered
 
 __all__ = ["collate"]
@@ -77,7 +79,7 @@ def pack(samples: list[Any]) -> Compressed:
     alone = not isinstance(samples[0], (tuple, list))
     images = samples if alone else [_image_of(sample, i) for i, sample in enumerate(samples)]
     payloads = [_payload(image, i) for i, image in enumerate(images)]
-    names = [_sources.name(image) for image in images]
+    names = [sources.name(image) for image in images]
     rest = None if alone else default_collate([_with_first(sample, PLACEHOLDER) for sample in samples])
     return Compressed(payloads, names, indices, rest)
 
@@ -94,7 +96,7 @@ def _image_of(sample: Any, index: int) -> Any:
 
 def _payload(image: Any, index: int) -> Payload:
     """An image that pickles: paths stay paths, because the decoding threads read files side by side."""
-    source = _sources.source(image, index)
+    source = sources.source(image, index)
     if source is None or isinstance(source, (bytes, str, ImageReadError)):
         return source
     try:
@@ -146,8 +148,7 @@ class Decoder:
         fill: float,
         cancellation: _core.Cancellation | None = None,
     ) -> None:
-        if on_error not in ("raise", "fill", "skip"):
-            raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
+        error_policy(on_error)
         self.preprocessor = preprocessor
         self.on_error: OnError = on_error
         self.fill = float(fill)
@@ -193,10 +194,10 @@ class Collate:
         spec, size = preprocessor.spec, preprocessor.spec.output_size
         if get_worker_info() is None or preprocessor.device.startswith("cuda") or size is None:
             return None
-        shape = (count, spec.channels, *size)
+        new = layout(spec, count, size)
         empty = torch.empty(0, dtype=spec.dtype, device="cpu")
-        storage = torch.UntypedStorage._new_shared(math.prod(shape) * empty.element_size())  # type: ignore[no-untyped-call]
-        return empty.set_(storage, 0, shape, _output.dense_strides(shape, spec.memory_format_name))
+        storage = torch.UntypedStorage._new_shared(math.prod(new.shape) * empty.element_size())  # type: ignore[no-untyped-call]
+        return empty.set_(storage, 0, new.shape, new.strides)
 
 
 def collate(

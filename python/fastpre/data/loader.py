@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
-from .. import _core, _devices
+from .. import _core
+from .._backend.arguments import integer
+from .._backend.forks import refuse_forked_worker
 from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
-from ..spec import OnError, Spec, whole
+from ..spec import OnError, Spec
 from .collate import Compressed, Decoded, Decoder, pack
 from .dataset import InWorker, Samples, checked
 from .prefetch import END, Ahead, Failed, Inline, Outcome
@@ -92,7 +94,7 @@ class Loader:
         )
         if pin_memory and not torch.cuda.is_available():
             raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
-        self._prefetch_batches = whole("prefetch_batches", prefetch_batches, least=0)
+        self._prefetch_batches = integer("prefetch_batches", prefetch_batches, least=0)
         self._options: dict[str, Any] = {
             "num_workers": num_workers,
             "collate_fn": pack,
@@ -193,7 +195,7 @@ class Loader:
         preprocessor, on_error, fill = self._decoder.preprocessor, self._decoder.on_error, self._decoder.fill
         if not preprocessor.device.startswith("cuda"):
             return Decoder(preprocessor, on_error, fill, cancellation)
-        _devices.refuse_forked_worker()
+        refuse_forked_worker()
         # The current device is each thread's own: what "cuda" means is settled here, in the consumer's.
         device = torch.device(preprocessor.device)
         index = torch.cuda.current_device() if device.index is None else device.index

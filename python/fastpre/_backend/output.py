@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _core, _memory, _torch
-from .errors import BackendUnavailable
-from .spec import Spec
-
-Shape = tuple[int, int, int, int]
+from .. import _core
+from ..errors import BackendUnavailable
+from . import lazy_torch, tensor_memory
 
 # From here on malloc would map fresh memory for every batch, and its page faults would show: such
 # batches use the core's recycled memory (csrc/core/batch_memory.h).
 RECYCLED_BYTES = 4 << 20
+
+
+class Layout(NamedTuple):
+    """How a batch lies in memory.
+
+    Attributes:
+        shape: (N, C, H, W), whatever the memory format.
+        dtype, memory_format: torch's names, such as "float32" and "channels_last".
+    """
+
+    shape: tuple[int, int, int, int]
+    dtype: str
+    memory_format: str
+
+    @property
+    def strides(self) -> tuple[int, int, int, int]:
+        """Element strides of a new, dense block."""
+        _, c, h, w = self.shape
+        if self.memory_format == "channels_last":
+            return h * w * c, 1, w * c, c
+        return c * h * w, h * w, w, 1
+
+    @property
+    def torch_dtype(self) -> Any:
+        """The dtype as torch's object."""
+        return lazy_torch.as_attribute(self.dtype)
+
+    @property
+    def torch_memory_format(self) -> Any:
+        """The memory format as torch's object."""
+        return lazy_torch.as_attribute(self.memory_format)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,31 +58,29 @@ class Output:
     strides: tuple[int, int, int, int]
 
 
-def dense_strides(shape: Shape, memory_format: str) -> tuple[int, int, int, int]:
-    """Element strides of a new (N, C, H, W) block."""
-    _, c, h, w = shape
-    if memory_format == "channels_last":
-        return h * w * c, 1, w * c, c
-    return c * h * w, h * w, w, 1
+def host_tensor(layout: Layout) -> _core.HostTensor:
+    """A new block of the core's recycled memory, dense."""
+    return _core.HostTensor(shape=layout.shape, strides=layout.strides, dtype=layout.dtype)
 
 
-def allocate(shape: Shape, spec: Spec, pin_memory: bool) -> Output:
+def allocate(layout: Layout, pin_memory: bool) -> Output:
     """A new torch tensor.
 
     Raises:
         BackendUnavailable: `pin_memory` on a machine without CUDA.
-        ValueError: torch replaces or traces new tensors here (`_memory.refuse_tracing`).
+        ValueError: torch replaces or traces new tensors here (`tensor_memory.refuse_tracing`).
     """
-    torch = _torch.require()
-    _memory.refuse_tracing()
+    torch = lazy_torch.require()
+    tensor_memory.refuse_tracing()
     if pin_memory and not torch.cuda.is_available():
         raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
-    bytes_ = math.prod(shape) * spec.dtype.itemsize
-    if bytes_ >= RECYCLED_BYTES and not pin_memory:
-        strides = dense_strides(shape, spec.memory_format_name)
-        return of_tensor(torch.from_dlpack(_core.HostTensor(shape=shape, strides=strides, dtype=spec.dtype_name)))
+    dtype = layout.torch_dtype
+    if math.prod(layout.shape) * dtype.itemsize >= RECYCLED_BYTES and not pin_memory:
+        return of_tensor(torch.from_dlpack(host_tensor(layout)))
     # The device is named because torch.set_default_device would otherwise choose it.
-    tensor = torch.empty(shape, dtype=spec.dtype, memory_format=spec.memory_format, pin_memory=pin_memory, device="cpu")
+    tensor = torch.empty(
+        layout.shape, dtype=dtype, memory_format=layout.torch_memory_format, pin_memory=pin_memory, device="cpu"
+    )
     return of_tensor(tensor)
 
 
@@ -60,9 +88,9 @@ def of_tensor(tensor: Any, what: str = "the new tensor") -> Output:
     """A (N, C, H, W) torch tensor's memory.
 
     Raises:
-        ValueError: it is not plainly the tensor's own (`_memory.of`).
+        ValueError: it is not plainly the tensor's own (`tensor_memory.of`).
     """
-    memory = _memory.of(tensor, what)
+    memory = tensor_memory.of(tensor, what)
     return Output(tensor, memory.data_ptr, memory.strides)  # type: ignore[arg-type]
 
 
@@ -77,7 +105,7 @@ def count_as_write(tensor: Any) -> None:
         tensor.detach()[:0].zero_()
 
 
-def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
+def adopt(out: Any, layout: Layout, device: str = "cpu") -> Output:
     """The caller's tensor or NumPy array, after checking that it can be written; for autograd, it now is.
 
     Args:
@@ -87,14 +115,14 @@ def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
         TypeError: neither a tensor nor an array.
         ValueError: wrong shape, dtype or device, read-only, its memory is not its own, or its elements overlap.
     """
-    if _torch.is_tensor(out):
-        _memory.refuse_tracing()
+    if lazy_torch.is_tensor(out):
+        tensor_memory.refuse_tracing()
         if device not in (str(out.device), out.device.type):
             raise ValueError(f"out is on {out.device}, but device={device!r}")
         result = of_tensor(out, "out")
         if out.requires_grad:
             raise ValueError("out must not require grad; use out.detach()")
-        dtype = _torch.name_of(out.dtype)
+        dtype = lazy_torch.name_of(out.dtype)
     elif isinstance(out, np.ndarray):
         plain = np.asarray(out)  # a subclass may say anything of itself
         if not plain.flags.writeable:
@@ -111,13 +139,13 @@ def adopt(out: Any, shape: Shape, spec: Spec, device: str = "cpu") -> Output:
         out = plain
     else:
         raise TypeError(f"out must be a torch tensor or a NumPy array, got {type(out).__name__}")
-    if tuple(out.shape) != shape:
-        raise ValueError(f"out has shape {tuple(out.shape)}, but this batch needs {shape}")
-    if dtype != spec.dtype_name:
-        raise ValueError(f"out has dtype {dtype}, but the spec says {spec.dtype_name}")
-    if overlaps(shape, result.strides):
-        raise ValueError(f"out has overlapping elements (strides {result.strides} for shape {shape})")
-    if _torch.is_tensor(out):
+    if tuple(out.shape) != layout.shape:
+        raise ValueError(f"out has shape {tuple(out.shape)}, but this batch needs {layout.shape}")
+    if dtype != layout.dtype:
+        raise ValueError(f"out has dtype {dtype}, but the spec says {layout.dtype}")
+    if overlaps(layout.shape, result.strides):
+        raise ValueError(f"out has overlapping elements (strides {result.strides} for shape {layout.shape})")
+    if lazy_torch.is_tensor(out):
         count_as_write(out)
     return result
 
@@ -153,3 +181,14 @@ def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
             return True
         reach += abs(stride) * (size - 1)
     return False
+
+
+def move_up(out: Any, kept: list[int]) -> Any:
+    """The rows `kept`, moved in place to the front of `out`, in order: a view of its first rows."""
+    # torch lets inference tensors be written in inference mode only, and results may be such a tensor anywhere.
+    lenient = lazy_torch.is_tensor(out) and out.is_inference()
+    with lazy_torch.require().inference_mode() if lenient else contextlib.nullcontext():
+        for row, index in enumerate(kept):
+            if row != index:
+                out[row] = out[index]
+    return out[: len(kept)]

@@ -5,12 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
-
-from .typing import DtypeName, MemoryFormatName
-
-DTYPES: tuple[DtypeName, ...] = get_args(DtypeName)
-MEMORY_FORMATS: tuple[MemoryFormatName, ...] = get_args(MemoryFormatName)
+from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +38,25 @@ def name_of(value: object) -> str:
 def as_attribute(name: str) -> Any:
     """The reverse of `name_of`, where torch is installed; the plain name elsewhere."""
     return getattr(require(), name) if installed() else name
+
+
+class NamedAttribute:
+    """A descriptor: a field kept as a name, and read as torch's object of that name (the name itself without torch).
+
+    It lets a `Spec` be made, compared and used without importing torch.
+    """
+
+    def __init__(self, default: str) -> None:
+        self.default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.key = f"_{name}_name"
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self.default if instance is None else as_attribute(instance.__dict__[self.key])
+
+    def __set__(self, instance: Any, value: object) -> None:
+        instance.__dict__[self.key] = name_of(value)
 
 
 def is_tensor(value: object) -> bool:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _memory, _torch
-from .errors import ImageReadError
+from ..errors import ImageReadError
+from . import lazy_torch, tensor_memory
 
 DECODED = (
     "a {} is decoded already; in a batch give its file's bytes or path, as "
@@ -40,7 +40,7 @@ def source(item: Any, index: int) -> Any:
         return item
     if isinstance(item, os.PathLike):
         return os.fsdecode(item)
-    if _torch.is_tensor(item):
+    if lazy_torch.is_tensor(item):
         return _from_tensor(item, index)
     if isinstance(item, np.ndarray):
         if item.dtype != np.uint8 or item.ndim != 1:
@@ -72,7 +72,7 @@ def _from_tensor(item: Any, index: int) -> Any:
         raise TypeError(_hinted(msg, item, "tensor"))
     if item.device.type != "cpu":
         raise TypeError(f"image {index}: compressed bytes must be on the CPU, got a tensor on {item.device}")
-    _memory.of(item, f"image {index}: the tensor", TypeError)
+    tensor_memory.of(item, f"image {index}: the tensor", TypeError)
     return item.detach().contiguous().numpy()
 
 
@@ -119,7 +119,7 @@ def sources(images: Iterable[Any]) -> Sources:
     """
     if isinstance(images, (bytes, bytearray, memoryview, str, os.PathLike, Mapping)) or _reads(images):
         raise TypeError("images must be a sequence of images; for one image pass [image]")
-    if _torch.is_tensor(images) or isinstance(images, np.ndarray):
+    if lazy_torch.is_tensor(images) or isinstance(images, np.ndarray):
         array: Any = images
         if array.ndim == 1:
             raise TypeError("images must be a sequence of images; for one image pass [image]")

@@ -1,7 +1,7 @@
 """Whose memory a tensor's is: what is written to, or read from, by address must be a tensor's own.
 
 torch has many tensors that only look like memory: fake ones, wrappers of other tensors, ones whose storage was
-taken away. Their addresses are null or somebody else's.
+taken away. Their addresses are null or another tensor's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import _torch
+from . import lazy_torch
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ def of(tensor: torch.Tensor, what: str, error: type[Exception] = ValueError) -> 
     Raises:
         error: it is not strided, a lazy view, a wrapper or a placeholder, or its storage is too short for it.
     """
-    torch = _torch.require()
+    torch = lazy_torch.require()
     with torch._C.DisableTorchFunctionSubclass():  # or a subclass would answer in the tensor's place
         fault = _kind(tensor)
         if fault is None:
@@ -57,7 +57,7 @@ def of(tensor: torch.Tensor, what: str, error: type[Exception] = ValueError) -> 
 
 def _kind(tensor: torch.Tensor) -> str | None:
     """Why a tensor of this kind has no memory of its own."""
-    torch = _torch.require()
+    torch = lazy_torch.require()
     if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         name = type(tensor).__name__
         return f"is a {name}, a subclass with __torch_dispatch__, whose memory need not be its own; use a plain tensor"
@@ -99,7 +99,7 @@ def refuse_tracing() -> None:
     Raises:
         ValueError: under FakeTensorMode, torch.func.functionalize and grad, make_fx, torch.export, torch.jit.trace.
     """
-    torch = _torch.require()
+    torch = lazy_torch.require()
     if torch._C._get_tracing_state() is not None:
         raise ValueError("fastpre cannot be traced by torch.jit.trace: call it outside, and trace what follows")
     for mode in torch.utils._python_dispatch._get_current_dispatch_mode_stack():

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from . import _core
+from .. import _core
 
 # CUDA 13's wheels share one folder; earlier ones had one for each library.
 WHEEL_FOLDERS = ("cu13/lib", "nvjpeg/lib")
