@@ -16,8 +16,9 @@ from .._backend.forks import refuse_forked_worker
 from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec
-from .collate import Compressed, Decoded, Decoder, pack
+from .compressed import Compressed, pack
 from .dataset import InWorker, Samples, checked
+from .decoder import Decoded, Decoder
 from .prefetch import END, Ahead, Failed, Inline, Outcome
 
 __all__ = ["Loader"]

@@ -13,7 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import Final, Literal, TypeAlias
 
 from .. import _core
-from .collate import Compressed, Decoded
+from .compressed import Compressed
+from .decoder import Decoded
 
 STUCK_S = 5.0  # as long as torch waits for a worker that should end
 
