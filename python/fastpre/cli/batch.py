@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastpre import Spec
 from fastpre._backend import lazy_torch
 
-from . import Unusable
+from .errors import Unusable
 
 __all__ = ["Batch", "is_channels_last", "row_shape"]
 

@@ -14,8 +14,8 @@ from fastpre import Preprocessor, Spec
 from fastpre._backend.fields import COLORS, DTYPES, FIDELITIES, INTERPOLATIONS, PASS_ORDERS, RESCALES
 from fastpre.typing import Size
 
-from . import Unusable
 from .command import SectionOption
+from .errors import Unusable
 
 __all__ = ["device_option", "json_option", "spec_options", "threads_option"]
 

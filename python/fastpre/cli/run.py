@@ -9,10 +9,10 @@ import click
 
 from fastpre import Preprocessor, Spec
 
-from . import Unusable
 from .command import Command
 from .compare import compare
 from .destination import PartialFile, refuse_what_is_no_file
+from .errors import Unusable
 from .files import Search, find, list_failures, paths_argument, printable
 from .formats import Shard, format_of, shard_paths
 from .job import Outcome, process

@@ -11,7 +11,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from . import Unusable
+from .errors import Unusable
 from .files import printable
 
 if TYPE_CHECKING:
