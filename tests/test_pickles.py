@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import fastpre
+import fastpre.data
 from fastpre.transforms import DecodeResizeNormalize
 
 SPEC = fastpre.Spec(resize=40, crop=32, dtype="float16", color="BGR")
@@ -19,6 +20,7 @@ def old(pickled: bytes) -> bytes:
         pickled.replace(b"fastpre._backend.cpu", b"fastpre._devices")
         .replace(b"fastpre._backend.cuda", b"fastpre._devices")
         .replace(b"fastpre.data.decoder", b"fastpre.data.collate")
+        .replace(b"fastpre.data.compressed", b"fastpre.data.collate")
     )
 
 
@@ -29,6 +31,7 @@ def test_whatever_holds_a_device_can_be_stored(age: str, photo: bytes) -> None:
         fastpre.Preprocessor(SPEC, "emulated"),
         DecodeResizeNormalize(SPEC),
         fastpre.data.collate(SPEC, on_error="fill", fill=3),
+        fastpre.data.Loader([photo], SPEC, batch_size=4),
     ):
         pickled = pickle.dumps(stored, protocol=0)
         assert b"_backend" in pickled

@@ -175,7 +175,7 @@ for _ in range(2):
         epoch("raise")
     except fastpre.ImageError as error:
         print(error.index)
-print(sum(type(o).__name__ in ("Batches", "Ahead") for o in gc.get_objects()))
+print(sum(type(o).__name__ in ("Batches", "Prefetcher") for o in gc.get_objects()))
 gc.enable()
 epoch("skip")
 """
