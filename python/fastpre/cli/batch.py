@@ -56,7 +56,7 @@ class Batch:
             self._stored = self._made = np.empty(shape, spec.dtype_name)
         self._channels_last = is_channels_last(spec)
 
-    def slots(self, count: int) -> Any:
+    def rows(self, count: int) -> Any:
         """The first `count` images as (count, C, H, W), for `out=`."""
         rows = self._made[:count]
         if not self._channels_last:

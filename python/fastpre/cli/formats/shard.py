@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastpre import Spec, __version__
 
 from ..batch import is_channels_last, row_shape
-from ..destination import PartialFile
+from ..output_file import PartialFile
 
 __all__ = ["TENSOR", "Shard"]
 

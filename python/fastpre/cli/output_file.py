@@ -9,13 +9,13 @@ from typing import BinaryIO
 
 import click
 
+from .file_types import special_type_at
 from .files import printable
-from .kinds import special_at
 
-__all__ = ["PartialFile", "refuse_what_is_no_file"]
+__all__ = ["PartialFile", "refuse_special_file"]
 
 
-def refuse_what_is_no_file(path: str, option: str) -> None:
+def refuse_special_file(path: str, option: str) -> None:
     """Nothing but a regular file may be replaced: a device would be destroyed, a FIFO's reader left alone.
 
     Raises:
@@ -23,7 +23,7 @@ def refuse_what_is_no_file(path: str, option: str) -> None:
         OSError: it cannot be known.
     """
     try:
-        kind = "folder" if os.path.isdir(path) else special_at(path)
+        kind = "folder" if os.path.isdir(path) else special_type_at(path)
     except FileNotFoundError:
         return
     if kind is not None:

@@ -18,12 +18,12 @@ from .batch import Batch
 from .files import Failure, Found, Search
 from .formats import Shard, shard_paths
 
-__all__ = ["Outcome", "process"]
+__all__ = ["Outcome", "preprocess"]
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of the whole job.
+    """What became of all files.
 
     Attributes:
         kept: the files that are in the tensor, in its order.
@@ -32,7 +32,7 @@ class Outcome:
         preprocess_s, write_s: wall-clock seconds.
         stages_us: thread time by stage, summed over all images.
         decoders: images by decoder.
-        pictures: names and denormalized pixels of images spread over the job.
+        pictures: names and denormalized pixels of images that are spread over all.
     """
 
     kept: list[Found] = dataclasses.field(default_factory=list)
@@ -45,7 +45,7 @@ class Outcome:
     pictures: list[tuple[str, npt.NDArray[np.uint8]]] = dataclasses.field(default_factory=list)
 
 
-def process(
+def preprocess(
     search: Search,
     pre: Preprocessor,
     output: str,
@@ -121,7 +121,7 @@ def _chunks(items: Sequence[Found], size: int) -> Iterator[tuple[int, Sequence[F
 def _run(part: Sequence[Found], pre: Preprocessor, batch: Batch, outcome: Outcome) -> list[Found]:
     """Fills the first rows of `batch`; returns the files that they are."""
     start = time.perf_counter()
-    result: Any = pre.run([f.path for f in part], out=batch.slots(len(part)), on_error="skip")
+    result: Any = pre.run([f.path for f in part], out=batch.rows(len(part)), on_error="skip")
     kept = [part[i] for i in result.indices]
     batch.fetch(len(kept))
     outcome.preprocess_s += time.perf_counter() - start

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from command_line import GOOD, call, images
-from fastpre.cli import destination
-from fastpre.cli.job import Preprocessor
+from fastpre.cli import output_file
+from fastpre.cli.preprocess import Preprocessor
 
 OPTIONS = [("-o", "out.safetensors"), ("-o", "out.npy"), ("-o", "out.pt"), ("--preview", "sheet.png")]
 
@@ -47,7 +47,7 @@ def test_only_a_regular_file_is_replaced(
             server.bind(os.path.relpath(out))
     else:  # said to be one: the real ones would be destroyed by the fault that this is about
         out.write_bytes(b"precious")
-        monkeypatch.setattr(destination, "special_at", lambda path: "device" if path.endswith(name) else None)
+        monkeypatch.setattr(output_file, "special_type_at", lambda path: "device" if path.endswith(name) else None)
     if linked:
         (tmp_path / name).symlink_to(out)
     before = os.lstat(out)
@@ -152,7 +152,7 @@ def test_torchs_own_error_is_one_line(folder: Path, tmp_path: Path, monkeypatch:
 
 
 def test_what_cannot_be_flushed_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = destination.PartialFile(str(tmp_path / "out"))
+    file = output_file.PartialFile(str(tmp_path / "out"))
 
     def full() -> None:
         raise OSError(28, "No space left on device")
@@ -166,14 +166,14 @@ def test_what_cannot_be_flushed_is_removed(tmp_path: Path, monkeypatch: pytest.M
 # The batch itself sends the signal, so that it comes in the midst of the work.
 STOPPED = """
 import os, signal, sys
-from fastpre.cli import job, main
-run, calls = job.Preprocessor.run, []
+from fastpre.cli import main, preprocess
+run, calls = preprocess.Preprocessor.run, []
 def stopped(self, *args, **kwargs):
     calls.append(1)
     if len(calls) == 2:
         os.kill(os.getpid(), {number})
     return run(self, *args, **kwargs)
-job.Preprocessor.run = stopped
+preprocess.Preprocessor.run = stopped
 # Set either way: what starts the tests may ignore it (nohup; a job in the background).
 signal.signal({number}, signal.SIG_IGN if {ignored} else signal.SIG_DFL)
 main(sys.argv[1:], prog_name="fastpre")

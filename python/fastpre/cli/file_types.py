@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-__all__ = ["JPEG", "OTHER", "UNREADABLE", "kind_of", "special", "special_at"]
+__all__ = ["JPEG", "OTHER", "UNREADABLE", "file_type", "special_type", "special_type_at"]
 
 JPEG = "JPEG"
 OTHER = "other"
@@ -13,7 +13,7 @@ UNREADABLE = "unreadable"
 
 LONGEST = 16  # bytes that are read
 
-# (offset, bytes): what all files of a kind have there, by their specifications.
+# (offset, bytes): what all files of a type have there, by their specifications.
 SIGNATURES: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     (JPEG, ((0, b"\xff\xd8\xff"),)),
     ("PNG", ((0, b"\x89PNG\r\n\x1a\n"),)),
@@ -37,28 +37,28 @@ SIGNATURES: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
 
 
 def _of_bytes(head: bytes) -> str:
-    for kind, parts in SIGNATURES:
+    for name, parts in SIGNATURES:
         if all(head.startswith(part, offset) for offset, part in parts):
-            return kind
+            return name
     return OTHER
 
 
-def kind_of(path: str) -> str:
-    """The kind of a regular file: an image format, "other" or "unreadable"."""
+def file_type(path: str) -> str:
+    """What type a regular file is: an image format, "other" or "unreadable"."""
     try:
         # Non-blocking: what was a regular file a moment ago could be a FIFO now.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:
         return UNREADABLE
     try:
-        return special(os.fstat(fd).st_mode) or _of_bytes(os.read(fd, LONGEST))
+        return special_type(os.fstat(fd).st_mode) or _of_bytes(os.read(fd, LONGEST))
     except OSError:
         return UNREADABLE
     finally:
         os.close(fd)
 
 
-def special(mode: int) -> str | None:
+def special_type(mode: int) -> str | None:
     """What a file that is neither regular nor a folder is called; None for those two."""
     for name, is_so in (
         ("FIFO", stat.S_ISFIFO),
@@ -71,10 +71,10 @@ def special(mode: int) -> str | None:
     return None
 
 
-def special_at(path: str) -> str | None:
+def special_type_at(path: str) -> str | None:
     """The same for the file that a path leads to, without opening it, which can block or move a tape.
 
     Raises:
         OSError: there is none.
     """
-    return special(os.stat(path).st_mode)
+    return special_type(os.stat(path).st_mode)
