@@ -201,7 +201,7 @@ def test_other_devices() -> None:
 
 
 def test_giant_image() -> None:
-    """More than a slot may hold: the CPU decodes it, and the batch's others are not held up."""
+    """More than a staging buffer may hold: the CPU decodes it, and the batch's others are not held up."""
     image = streams.encode(streams.picture("L", 60, 60).resize((15000, 11000)), quality=60)
     items = [image, *varied()[:3]]
     assert_equal(fastpre.Preprocessor(device="cuda")(items).cpu(), cpu(items))

@@ -17,7 +17,7 @@ import reference
 import streams
 
 SPEC = fastpre.Spec()
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 def large(**options: Any) -> bytes:
@@ -46,7 +46,7 @@ def test_damage_goes_to_libjpeg_turbo() -> None:
     """Only a warning to Pillow: a few bytes too many at the end of a restart interval."""
     stream = bytearray(streams.encode(streams.picture("RGB", 300, 260), restart_marker_blocks=5))
     stream[(at := stream.index(b"\xff\xd3", len(stream) // 2)) : at] = b"abc"
-    assert fastpre.plan(bytes(stream)).decoder == "fastpre"  # nobody has looked at the data yet
+    assert fastpre.plan(bytes(stream)).decoder == "fastpre"  # a plan does not read the data
     image = fastpre.Preprocessor(SPEC).run([bytes(stream)]).images[0]
     assert image.ok
     assert image.decoder == "libjpeg-turbo"
@@ -69,7 +69,7 @@ def test_libjpeg_turbo_can_be_forced(tmp_path: Any) -> None:
             capture_output=True,
             text=True,
             check=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
         ).stdout.split()
         for extra in ({}, {"FASTPRE_DECODER": "libjpeg-turbo"})
     ]
@@ -78,7 +78,7 @@ def test_libjpeg_turbo_can_be_forced(tmp_path: Any) -> None:
     assert said[0][-1] == said[1][-1]
 
 
-# Restart markers are split at; without them threads guess where MCUs begin.
+# Restart markers are split at; without them threads decode speculatively.
 @pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 7}, {"subsampling": 0}])
 def test_threads_share_one_image(options: dict[str, Any]) -> None:
     stream = large(**options)
@@ -100,7 +100,7 @@ def test_many_callers_share_helpers() -> None:
     want = fastpre.Preprocessor(SPEC, num_threads=1)(streams_)
     shared = fastpre.Preprocessor(SPEC, num_threads=6)
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        tensors = list(pool.map(lambda _: shared(streams_), range(24), timeout=PATIENCE_S))
+        tensors = list(pool.map(lambda _: shared(streams_), range(24), timeout=TIMEOUT_S))
     assert all(torch.equal(t, want) for t in tensors)
 
 
@@ -149,6 +149,6 @@ def test_after_a_fork() -> None:
     queue = context.Queue()
     child = context.Process(target=_child, args=(stream, queue))
     child.start()
-    assert queue.get(timeout=PATIENCE_S) == "fastpre"
-    child.join(PATIENCE_S)
+    assert queue.get(timeout=TIMEOUT_S) == "fastpre"
+    child.join(TIMEOUT_S)
     assert child.exitcode == 0

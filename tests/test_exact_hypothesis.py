@@ -1,4 +1,4 @@
-"""Bit equality on combinations that nobody thought of."""
+"""Bit equality on random combinations of options."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from fastpre._backend.forks import refuse_forked_worker
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # DataLoader's own, on newer Pythons
 
-PATIENCE_S = 120
+TIMEOUT_S = 120
 
 
 def refusal() -> str:
@@ -42,7 +42,7 @@ def asked_in_process(method: str) -> str:
     here, there = context.Pipe()
     process = context.Process(target=answer, args=(there,))
     process.start()
-    assert here.poll(PATIENCE_S)
+    assert here.poll(TIMEOUT_S)
     said: str = here.recv()
     process.join()
     here.close()

@@ -14,7 +14,7 @@ import streams
 
 THREADS = 16
 ROUNDS = 3
-PATIENCE_S = 120
+TIMEOUT_S = 120
 SPEC = fastpre.Spec(resize=48, crop=40)
 
 
@@ -43,7 +43,7 @@ def test_sixteen_threads(batch: list[bytes], tmp_path: Path) -> None:
         into_ours,
     ]
     want = [task() for task in work]
-    start = threading.Barrier(THREADS, timeout=PATIENCE_S)
+    start = threading.Barrier(THREADS, timeout=TIMEOUT_S)
 
     def caller(number: int) -> list[int]:
         """The tasks that gave something else than when they ran alone."""
@@ -52,5 +52,5 @@ def test_sixteen_threads(batch: list[bytes], tmp_path: Path) -> None:
         return [k for k in order if not np.array_equal(work[k](), want[k])]
 
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-        wrong = list(pool.map(caller, range(THREADS), timeout=PATIENCE_S))
+        wrong = list(pool.map(caller, range(THREADS), timeout=TIMEOUT_S))
     assert wrong == [[]] * THREADS

@@ -20,7 +20,7 @@ import fastpre
 import streams
 
 SPEC = fastpre.Spec(resize=64, crop=56)
-PATIENCE_S = 60  # a deadlock shows as a timeout; nothing here takes a second
+TIMEOUT_S = 60  # a deadlock shows as a timeout; nothing here takes a second
 
 
 def test_any_number_of_threads(batch: list[bytes]) -> None:
@@ -33,7 +33,7 @@ def test_many_callers_at_once(batch: list[bytes]) -> None:
     want = fastpre.Preprocessor(SPEC, num_threads=1)(batch)
     shared = fastpre.Preprocessor(SPEC, num_threads=2)
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
-        tensors = list(pool.map(lambda _: shared(batch), range(120), timeout=PATIENCE_S))
+        tensors = list(pool.map(lambda _: shared(batch), range(120), timeout=TIMEOUT_S))
     assert all(torch.equal(t, want) for t in tensors)
 
 
@@ -44,9 +44,7 @@ def test_the_pool_does_not_grow(batch: list[bytes]) -> None:
     assert size >= 64 or size == len(batch) * 6 - 1
     with concurrent.futures.ThreadPoolExecutor(10) as pool:
         list(
-            pool.map(
-                lambda n: fastpre.Preprocessor(SPEC, num_threads=1 + n % 40)(batch), range(100), timeout=PATIENCE_S
-            )
+            pool.map(lambda n: fastpre.Preprocessor(SPEC, num_threads=1 + n % 40)(batch), range(100), timeout=TIMEOUT_S)
         )
     assert fastpre._core.pool_size() == size
 
@@ -70,7 +68,7 @@ def test_default_is_what_this_process_may_use() -> None:
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
         "import fastpre; print(fastpre._core.available_threads())"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=PATIENCE_S)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=TIMEOUT_S)
     assert run.stdout.split() == [b"1"]
 
 
@@ -112,7 +110,7 @@ def child_status(work: Callable[[], bool]) -> int:
             os._exit(0 if work() else 1)
         finally:
             os._exit(2)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -187,7 +185,7 @@ def test_loader_workers(method: str, batch: list[bytes]) -> None:
         batch_size=4,
         num_workers=2,
         multiprocessing_context=multiprocessing.get_context(method),
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -201,6 +199,6 @@ def test_free_threaded(batch: list[bytes]) -> None:
     """Importing fastpre leaves the GIL off, and concurrent calls agree."""
     want = fastpre.Preprocessor(SPEC, num_threads=1)(batch)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        tensors = list(pool.map(lambda _: fastpre.Preprocessor(SPEC)(batch), range(200), timeout=PATIENCE_S))
+        tensors = list(pool.map(lambda _: fastpre.Preprocessor(SPEC)(batch), range(200), timeout=TIMEOUT_S))
     assert all(torch.equal(t, want) for t in tensors)
     assert not sys._is_gil_enabled()  # type: ignore[attr-defined]

@@ -126,7 +126,9 @@ class ImageResult:
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Result(Generic[T]):
-    """A batch's tensor and its images' fates. It pickles if the tensor does; two results are equal if they are one.
+    """A batch's tensor, and what became of each image.
+
+    It pickles if the tensor does. Two results are equal if they are the same object.
 
     Attributes:
         tensor: (N, C, H, W), a torch.Tensor, or the NumPy array given as `out`; with on_error="skip", N counts

@@ -1,4 +1,4 @@
-"""CUDA does not survive a fork, and its own errors there are hard to read: it is refused first."""
+"""Refuses CUDA in forked processes, where it does not work and its own errors are hard to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch at arm's length: it is imported when first needed, and everything but tensors works without."""
+"""torch, imported when it is first needed: everything but tensors works without it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def outside_graphs(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return _undisturbed(function)(*args, **kwargs)
+        return _untraced(function)(*args, **kwargs)
 
     return _marked(call)  # type: ignore[return-value]
 
@@ -97,7 +97,7 @@ def _marked(function: Callable[..., Any]) -> Callable[..., Any]:
 _disabled: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-def _undisturbed(function: Callable[..., Any]) -> Callable[..., Any]:
+def _untraced(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function; once Dynamo is loaded, which torch.compile does, in a form that keeps it from the frames inside."""
     if "torch._dynamo" not in sys.modules:
         return function
@@ -107,4 +107,4 @@ def _undisturbed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Dynamo may trace `call` itself, which holds the caller's tensors; it stops here.
-_marked(_undisturbed)
+_marked(_untraced)

@@ -185,9 +185,9 @@ def overlaps(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 def move_up(out: Any, kept: list[int]) -> Any:
     """The rows `kept`, moved in place to the front of `out`, in order: a view of its first rows."""
-    # torch lets inference tensors be written in inference mode only, and results may be such a tensor anywhere.
-    lenient = lazy_torch.is_tensor(out) and out.is_inference()
-    with lazy_torch.require().inference_mode() if lenient else contextlib.nullcontext():
+    # torch lets inference tensors be written in inference mode only; `out` may be one outside of that mode.
+    inference = lazy_torch.is_tensor(out) and out.is_inference()
+    with lazy_torch.require().inference_mode() if inference else contextlib.nullcontext():
         for row, index in enumerate(kept):
             if row != index:
                 out[row] = out[index]

@@ -1,4 +1,4 @@
-"""Whose memory a tensor's is: what is written to, or read from, by address must be a tensor's own.
+"""Does a tensor have memory of its own? Only then may it be written, or read, by address.
 
 torch has many tensors that only look like memory: fake ones, wrappers of other tensors, ones whose storage was
 taken away. Their addresses are null or another tensor's.

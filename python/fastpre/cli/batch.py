@@ -30,8 +30,8 @@ def row_shape(spec: Spec, size: tuple[int, int]) -> tuple[int, int, int]:
 class Batch:
     """Room for `count` images, dense in the spec's layout.
 
-    NumPy's on the host, so that torch is needed for bfloat16 alone, which NumPy lacks. For a CUDA device there is
-    memory on it besides, from where `fetch` copies.
+    NumPy's on the host; torch is needed for bfloat16 alone, which NumPy lacks. For a CUDA device there is also memory
+    on the device, from which `fetch` copies.
 
     Args:
         count: images.

@@ -141,14 +141,14 @@ def find(paths: Sequence[str]) -> Search:
 def _take_named(path: str, search: Search) -> None:
     name = path_as_text(path)
     try:
-        odd = special_type_at(path)
+        special = special_type_at(path)
     except OSError as e:
         search.failures.append(Failure(name, ImageReadError.__name__, f"cannot open: {e.strerror}"))
         return
-    if odd is None:
+    if special is None:
         search.files.append(Found(path, name))
     else:
-        search.failures.append(Failure(name, ImageReadError.__name__, f"a {odd}, not a regular file"))
+        search.failures.append(Failure(name, ImageReadError.__name__, f"a {special}, not a regular file"))
 
 
 def _walk(top: str, search: Search, called: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a result goes: looked at before any work, and complete before it has its name."""
+"""The file that a command writes: its path is checked before any work, and it is complete before it has its name."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class PartialFile:
 
     def discard(self) -> None:
         """Removes the file, unless it has been published or never begun."""
-        with contextlib.suppress(OSError):  # what is buffered has no room on a full disk, nor need of any
+        with contextlib.suppress(OSError):  # on a full disk what is buffered cannot be written, and need not be
             self.close()
         if os.path.lexists(self.partial):
             os.remove(self.partial)

@@ -32,6 +32,6 @@ def hand_over(batch: Decoded) -> None:
         return
     consumer = torch.cuda.current_stream(batch.tensor.device)
     consumer.wait_event(batch.ready)
-    # The trap: the memory belongs to the decoding stream's pool. Once the consumer drops the tensor, the next batch
-    # would be decoded into it, while kernels that the consumer has queued still read it.
+    # The memory belongs to the decoding stream's pool. Without the next line, once the consumer drops the tensor, the
+    # next batch would be decoded into it while kernels that the consumer has queued still read it.
     batch.tensor.record_stream(consumer)

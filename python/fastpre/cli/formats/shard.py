@@ -54,7 +54,7 @@ class Shard(abc.ABC):
         return (len(self.names), *self.row_shape)
 
     def metadata(self) -> dict[str, str]:
-        """What to know of the rows besides their `files`."""
+        """What a reader must know of the rows, apart from their `files`."""
         layout = "NHWC" if is_channels_last(self.spec) else "NCHW"
         return {"fastpre": __version__, "spec": repr(self.spec), "layout": layout}
 
