@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import fastpre
+from taps import TAP_BITS, matrix
 
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -17,18 +18,6 @@ FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 SIZES = [(1, 1), (1, 7), (7, 1), (5, 5), (8, 3), (3, 8), (64, 17), (17, 64), (100, 99), (99, 100), (301, 8), (250, 224)]
-TAP_BITS = 22
-
-
-def matrix(interpolation: str, in_size: int, out_size: int) -> np.ndarray:
-    """The taps as a dense (out_size, in_size) matrix of integers."""
-    taps = fastpre._core.taps(interpolation, in_size, out_size, 0, out_size)
-    dense = np.zeros((out_size, in_size), np.int64)
-    for position, (start, weights) in enumerate(zip(taps["start"], taps["weights"], strict=True)):
-        assert start >= 0
-        assert start + len(weights) <= in_size
-        dense[position, start : start + len(weights)] = weights
-    return dense
 
 
 def applied(dense: np.ndarray, row: np.ndarray) -> np.ndarray:

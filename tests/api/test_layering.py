@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "python" / "fastpre"
+PACKAGE = Path(__file__).parents[2] / "python" / "fastpre"
 
 # From the bottom up, a line for each layer: a module imports from the layers below its own, or from its own entry's
 # folder. A module belongs to the longest entry that its name begins with; "" is `fastpre` itself. Some are yet to come.

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-SOURCE = Path(__file__).parent / "cpp" / "fake_nvjpeg.cpp"
-CORE = Path(__file__).parents[1] / "csrc"
+TESTS = Path(__file__).parents[1]
+SOURCE = TESTS / "cpp" / "fake_nvjpeg.cpp"
+CORE = TESTS.parent / "csrc"
 
 SCRIPT = """
 import ctypes, json, sys
@@ -63,7 +64,7 @@ def run(fake: str, decoder: str, **faults: int) -> dict[str, Any]:
     env = os.environ | {
         "FASTPRE_NVJPEG": fake,
         "FASTPRE_CUDA_DECODER": decoder,
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": str(TESTS),
     }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, fake, json.dumps(faults)], env=env, capture_output=True, text=True, timeout=120

@@ -149,7 +149,7 @@ def test_threads_share_a_device(batch: list[bytes]) -> None:
     assert memory["device"]["peak_bytes"] <= memory["device"]["bound_bytes"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here: tests/test_cuda_gpu.py")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here: test_cuda_gpu.py")
 def test_without_a_gpu_it_says_why() -> None:
     for device in ("cuda", "cuda:1", torch.device("cuda")):
         with pytest.raises(fastpre.BackendUnavailable, match="device='cuda"):

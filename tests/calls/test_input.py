@@ -229,3 +229,18 @@ def test_one_image_is_no_batch(images: Any) -> None:
 def test_no_sequence(images: Any) -> None:
     with pytest.raises(TypeError):
         PRE(images)
+
+
+def test_missing_path(tmp_path: Path, photo: bytes) -> None:
+    missing = tmp_path / "missing.jpg"
+    with pytest.raises(fastpre.ImageReadError, match="No such file") as caught:
+        fastpre.decode_resize_normalize([photo, missing])
+    assert isinstance(caught.value, fastpre.ImageError)
+    assert caught.value.index == 1
+    assert caught.value.name == str(missing)
+    assert str(missing) in str(caught.value)
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(fastpre.ImageError):
+        fastpre.decode_resize_normalize([tmp_path])

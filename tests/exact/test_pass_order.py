@@ -17,7 +17,7 @@ from PIL import Image
 import fastpre
 import streams
 from reference import assert_exact
-from test_taps import TAP_BITS, matrix
+from taps import TAP_BITS, matrix
 
 ADAPTIVE = int(PIL.__version__.partition(".")[0]) >= 13
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
