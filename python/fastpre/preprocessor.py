@@ -210,7 +210,7 @@ class Preprocessor:
 
     def _size(self, items: list[Any], on_error: str, out: Any, call: Call) -> tuple[int, int]:
         """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
-        arguments.error_policy(on_error)
+        arguments.check_on_error(on_error)
         fixed = self.spec.output_size
         return common_size(self.spec.compiled(), items, out, call) if fixed is None else fixed
 

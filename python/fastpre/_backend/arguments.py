@@ -21,7 +21,7 @@ def one_of(name: str, value: object, allowed: Sequence[str]) -> str:
 
 
 def integer(name: str, value: object, least: int = 1, below: int | None = 1 << 31) -> int:
-    """An argument that is a whole number from `least` on; `below`: the first that is too large."""
+    """An argument that is a whole number of at least `least`; `below`: the first that is too large, if any is."""
     if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     try:
@@ -35,11 +35,10 @@ def integer(name: str, value: object, least: int = 1, below: int | None = 1 << 3
     return number
 
 
-def error_policy(value: object) -> str:
-    """`on_error` of the public calls."""
+def check_on_error(value: object) -> None:
+    """Refuses anything that is no `on_error` of the public calls."""
     if value not in ("raise", "fill", "skip"):
         raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {value!r}")
-    return str(value)
 
 
 def thread_count(num_threads: int | None) -> int:

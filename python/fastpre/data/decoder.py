@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import _core
-from .._backend.arguments import error_policy
+from .._backend.arguments import check_on_error
 from ..errors import ImageError
 from ..preprocessor import Preprocessor
 from ..spec import OnError
@@ -33,7 +33,7 @@ class Decoded(NamedTuple):
 
 
 class Decoder:
-    """Decodes packed batches; picklable without a `cancellation`, which ends what it is at from another thread."""
+    """Decodes packed batches. It pickles unless it has a `cancellation`, which ends its calls from another thread."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Decoder:
         fill: float,
         cancellation: _core.Cancellation | None = None,
     ) -> None:
-        error_policy(on_error)
+        check_on_error(on_error)
         self.preprocessor = preprocessor
         self.on_error: OnError = on_error
         self.fill = float(fill)

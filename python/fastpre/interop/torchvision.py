@@ -73,7 +73,7 @@ def _pair(size: Any) -> Any:
 
 @dataclasses.dataclass
 class _Reader:
-    """A machine that walks the steps: which kind of value flows, and the Spec's fields so far."""
+    """A state machine over the steps: what the image is at this step, and the fields so far."""
 
     fields: SpecFields = dataclasses.field(default_factory=lambda: SpecFields(resize=None, crop=None))
     state: str = "pil"  # then "uint8" (a tensor), "float32" ([0, 1]) and "normalized"
