@@ -419,7 +419,7 @@ def cuda_on_the_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     import torch
     from torch.overrides import TorchFunctionMode
 
-    from fastpre import _devices
+    from fastpre._backend import devices
 
     class OnCpu(TorchFunctionMode):
         def __torch_function__(self, function: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -441,8 +441,8 @@ def cuda_on_the_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }
     for name, value in stand_ins.items():
         monkeypatch.setattr(torch.cuda, name, value)
-    resolve = _devices.resolve
-    monkeypatch.setattr(_devices, "resolve", lambda d: _devices.Emulated() if str(d).startswith("cuda") else resolve(d))
+    resolve = devices.resolve
+    monkeypatch.setattr(devices, "resolve", lambda d: devices.Emulated() if str(d).startswith("cuda") else resolve(d))
     monkeypatch.setenv("FASTPRE_NVJPEG", "/no/nvjpeg")
     monkeypatch.setenv("FASTPRE_CUDA_DECODER", "auto")
     monkeypatch.setattr(pictures, "load", lambda name, quick=False: pictures.Pictures("tiny", ["a", "b"], TINY))

@@ -67,10 +67,11 @@ run_python() {
 # workers: see above.
 build asan-ubsan "$@"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
-cases=
-for topic in bad_input batch_errors batch_memory blocks_of_input compile ending_calls exif forked_workers hostile_calls \
-    input memory output sixteen_threads threads transforms; do
-    cases="$cases tests/test_$topic.py"
+cases="tests/decode/test_bad_input.py tests/decode/test_blocks_of_input.py tests/decode/test_exif.py
+    tests/decode/test_limits.py tests/threads tests/cuda/test_forked_workers.py tests/interop/test_compile.py
+    tests/interop/test_transforms.py"
+for topic in batch_errors batch_memory cancellation hostile_calls input output tensor_memory; do
+    cases="$cases tests/calls/test_$topic.py"
 done
 # shellcheck disable=SC2086
 run_python asan-ubsan libasan.so $cases -k "not fork_in_the_middle and not loader_workers"
@@ -79,4 +80,4 @@ run_python asan-ubsan libasan.so $cases -k "not fork_in_the_middle and not loade
 # out: this sanitizer cannot follow threads into a child.
 build tsan "$@"
 export TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1
-run_python tsan libtsan.so tests/test_sixteen_threads.py tests/test_threads.py -k "not fork and not loader_workers"
+run_python tsan libtsan.so tests/threads -k "not fork and not loader_workers"

@@ -17,7 +17,7 @@ import fastpre.data
 
 SPEC = fastpre.Spec(resize=40, crop=32)
 BROKEN = b"no JPEG"
-PATIENCE_S = 60  # a hang shows as a timeout
+TIMEOUT_S = 60  # a hang shows as a timeout
 ARRANGEMENTS = [(0, 0), (0, 2), (2, 0), (2, 2)]  # workers, batches decoded ahead
 GPU = not fastpre._core.cuda_info()["missing"] and torch.cuda.is_available()
 QUIET_FORK = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # DataLoader's own, on newer Pythons
@@ -70,7 +70,7 @@ class Plain(Dataset[Any]):
 
 
 def load(items: list[Any], **options: Any) -> fastpre.data.Loader:
-    options.setdefault("timeout", PATIENCE_S if options.get("num_workers") else 0)
+    options.setdefault("timeout", TIMEOUT_S if options.get("num_workers") else 0)
     return fastpre.data.Loader(Items(items), SPEC, **options)
 
 

@@ -33,7 +33,7 @@ JPEG = streams.encode(streams.picture("RGB", 64, 48))
 SHAPE = (1, 3, 24, 24)
 SPEC = fastpre.Spec(resize=32, crop=24)
 PRE = fastpre.Preprocessor(SPEC, num_threads=1)
-LARGE = fastpre.Preprocessor(SPEC.replace(resize=700, crop=640), num_threads=1)  # over _output.RECYCLED_BYTES
+LARGE = fastpre.Preprocessor(SPEC.replace(resize=700, crop=640), num_threads=1)  # over output.RECYCLED_BYTES
 TRANSFORM = DecodeResizeNormalize(SPEC, num_threads=1)
 
 

@@ -28,9 +28,10 @@ def run(context: Context) -> None:
     import torch
 
     import fastpre
-    from fastpre import _core, _nvjpeg
+    from fastpre import _core
+    from fastpre._backend import nvjpeg
 
-    _nvjpeg.announce()
+    nvjpeg.announce()
     result["fastpre"] = _core.build_info() | {"file": public(fastpre.__file__)}
     result["cuda"] = _core.cuda_info()
     nvjpeg = _core.nvjpeg_info()

@@ -1,4 +1,4 @@
-"""Section "tests": pytest on tests/test_cuda*.py, here with the device if there is one."""
+"""Section "tests": pytest on tests/cuda/test_cuda*.py, here with the device if there is one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LAST_WORDS_S = 8.0  # for pytest to write what it has, once it is told to stop
 
 
 def run(context: Context) -> None:
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_cuda*.py"))
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "cuda").glob("test_cuda*.py"))
     context.result["files"] = files
     if not files:
-        context.result["status"] = "not run: no tests/test_cuda*.py in this tree"
+        context.result["status"] = "not run: no tests/cuda/test_cuda*.py in this tree"
         return
     xml, text = context.out / "tests.xml", context.out / "tests.txt"
     xml.unlink(missing_ok=True)

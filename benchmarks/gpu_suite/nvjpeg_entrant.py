@@ -23,9 +23,10 @@ class NvjpegCeiling(Entrant):
 
     @classmethod
     def version(cls) -> str | None:
-        from fastpre import _core, _nvjpeg
+        from fastpre import _core
+        from fastpre._backend import nvjpeg
 
-        _nvjpeg.announce()
+        nvjpeg.announce()
         version: str | None = _core.nvjpeg_info()["version"]
         return version
 

@@ -5,7 +5,7 @@ namespace {
 
 // Pillow 13 resizes vertically first where the height shrinks by more than twice as many pixels as
 // the width does (python-pillow/Pillow#9549). The rule was found by experiment, at its borders:
-// tests/test_pass_order.py repeats it against the installed Pillow.
+// tests/exact/test_pass_order.py repeats it against the installed Pillow.
 bool VerticalFirst(const Geometry& g) {
   return g.resized_height < g.oriented_height &&
          int64_t{g.oriented_height} - g.resized_height > 2 * (int64_t{g.oriented_width} - g.resized_width);

@@ -1,4 +1,4 @@
-// What the caller wants, the same for every image of a batch. Validated in Python (spec.py).
+// What the caller wants, the same for every image of a batch. Validated in Python (fastpre.Spec).
 #pragma once
 
 #include <array>

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from . import _core, _sources
+from . import _core
+from ._backend.sources import source
 from .spec import Spec
 from .typing import Image
 
@@ -28,7 +29,7 @@ class Plan:
         taps: (vertical, horizontal) largest number of source pixels per output pixel.
         decode_scale: (numerator, denominator) of the decoder's own reduction; (8, 8) is full size.
         decoder: which decoder will run, as far as the headers tell: "fastpre" or "libjpeg-turbo". Damage in
-            the coded data, which nobody has looked at yet, also leads to libjpeg-turbo.
+            the coded data, which a plan does not read, also leads to libjpeg-turbo.
         declined: why it will not be fastpre's own; empty if it will.
         transpose, flip: how EXIF orientation maps stored to displayed pixels; flip is (y, x), stored.
         vertical_first: True if the stored columns are resampled before the rows (Pillow's order matters
@@ -64,7 +65,7 @@ def plan(image: Image, spec: Spec | None = None) -> Plan:
         ImageError: the header is broken, unsupported or over a limit.
     """
     spec = Spec() if spec is None else spec
-    d = _core.plan(_sources.source(image, 0), spec.compiled())
+    d = _core.plan(source(image, 0), spec.compiled())
     return Plan(
         header=d["header"],
         size=d["oriented"],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import operator
-import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
-from . import _core, _devices, _output, _sources, _torch, errors
+from . import _core, errors
+from ._backend import arguments, devices, output, sources
+from ._backend.call import Call
+from ._backend.lazy_torch import outside_graphs
+from ._backend.signatures import shows_fields_of
+from ._backend.sizes import common_size
 from .result import ImageResult, Result
-from .spec import Spec, shows_spec_fields
+from .spec import Spec, layout
 from .typing import Images, OnError, SpecFields
 
 if TYPE_CHECKING:
@@ -23,51 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Preprocessor", "decode_resize_normalize"]
 
-MAX_THREADS = 4096
-
-
-def _threads(num_threads: int | None) -> int:
-    if num_threads is None:
-        return 1 if _torch.inside_loader_worker() else _core.available_threads()
-    try:
-        number = operator.index(num_threads)
-    except TypeError:
-        raise TypeError(f"num_threads must be an integer or None, got {num_threads!r}") from None
-    if number < 1:
-        raise ValueError(f"num_threads must be at least 1, got {number}")
-    if number > MAX_THREADS:
-        raise ValueError(f"num_threads must be at most {MAX_THREADS}, got {number}")
-    return number
-
 
 def _no_spec(thing: object) -> str:
     theirs = type(thing).__module__.startswith("torchvision.")
     hint = "; write fastpre.Spec.from_torchvision(it)" if theirs else ""
     return f"spec must be a fastpre.Spec, got {type(thing).__name__}{hint}"
-
-
-def _common_size(spec: Spec, images: list[Any], out: Any, call: _devices.Call) -> tuple[int, int]:
-    """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
-    fixed = spec.output_size
-    if fixed is not None:
-        return fixed
-    sizes = _core.sizes(spec.compiled(), images, *call.ending())
-    known = [(i, s) for i, s in enumerate(sizes) if s is not None]
-    if not known:
-        if not images:
-            raise ValueError("an empty batch has no size: set crop, or resize=(height, width)")
-        # Every image failed, and the run proper reports why: any size will do.
-        shape: tuple[int, ...] = getattr(out, "shape", ())
-        return (int(shape[2]), int(shape[3])) if len(shape) == 4 else (1, 1)
-    first_index, first = known[0]
-    for i, size in known:
-        if size != first:
-            msg = (
-                f"outputs differ in size: image {first_index} gives {first[0]}x{first[1]}, image {i} gives "
-                f"{size[0]}x{size[1]} (height x width); set crop, or resize=(height, width)"
-            )
-            raise ValueError(msg)
-    return first
 
 
 class Preprocessor:
@@ -98,11 +59,11 @@ class Preprocessor:
             spec = Spec()
         if not isinstance(spec, Spec):
             raise TypeError(_no_spec(spec))
-        self._device = _devices.resolve(device)
+        self._device = devices.resolve(device)
         if pin_memory and self._device.name != "cpu":
             raise ValueError(f"pin_memory=True is for results on the CPU, but device={self._device.name!r}")
         if num_threads is not None:
-            _threads(num_threads)
+            arguments.thread_count(num_threads)
         self.spec = spec
         self.device = self._device.name
         self.num_threads = num_threads
@@ -131,7 +92,7 @@ class Preprocessor:
         fill: float = 0.0,
         deadline_s: float | None = None,
     ) -> Array: ...
-    @_torch.outside_graphs
+    @outside_graphs
     def __call__(
         self,
         images: Images,
@@ -164,7 +125,7 @@ class Preprocessor:
         fill: float = 0.0,
         deadline_s: float | None = None,
     ) -> Result[Array]: ...
-    @_torch.outside_graphs
+    @outside_graphs
     def run(
         self,
         images: Images,
@@ -212,23 +173,19 @@ class Preprocessor:
         """
         return self._run(images, out, on_error, self._call(fill, deadline_s))
 
-    def _run(self, images: Images, out: Any, on_error: OnError, call: _devices.Call) -> Result[Any]:
+    def _run(self, images: Images, out: Any, on_error: OnError, call: Call) -> Result[Any]:
         """`run`; fastpre.data calls it too, because its loaders cancel calls."""
-        items, names = _sources.sources(images)
-        size = self._check(items, on_error, out, call)
-        shape = (len(items), self.spec.channels, *size)
-        memory = (
-            self._device.allocate(shape, self.spec, self.pin_memory)
-            if out is None
-            else self._device.adopt(out, shape, self.spec)
-        )
-        records = self._device.execute(self.spec, items, memory, size, call)
+        items, names = sources.sources(images)
+        size = self._size(items, on_error, out, call)
+        new = layout(self.spec, len(items), size)
+        memory = self._device.allocate(new, self.pin_memory) if out is None else self._device.adopt(out, new)
+        records = self._device.execute(self.spec.compiled(), items, memory, size, call)
         results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         kept = [r.index for r in results if r.ok or on_error == "fill"]
         tensor = memory.value
         if len(kept) < len(results):
-            tensor = _move_up(tensor, kept) if out is not None else self._select(tensor, kept)
+            tensor = output.move_up(tensor, kept) if out is not None else self._select(tensor, kept)
         return Result(tensor, results, kept)
 
     def dlpack(self, images: Images, *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
@@ -241,36 +198,27 @@ class Preprocessor:
         if self.device.startswith("cuda"):
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
         call = self._call(fill)
-        items, names = _sources.sources(images)
-        size = self._check(items, on_error, None, call)
-        shape = (len(items), self.spec.channels, *size)
-        strides = _output.dense_strides(shape, self.spec.memory_format_name)
-        tensor = _core.HostTensor(shape=shape, strides=strides, dtype=self.spec.dtype_name)
-        memory = _output.Output(tensor, tensor.data_ptr, strides)
-        records = self._device.execute(self.spec, items, memory, size, call)
+        items, names = sources.sources(images)
+        size = self._size(items, on_error, None, call)
+        new = layout(self.spec, len(items), size)
+        tensor = output.host_tensor(new)
+        memory = output.Output(tensor, tensor.data_ptr, new.strides)
+        records = self._device.execute(self.spec.compiled(), items, memory, size, call)
         results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         return tensor
 
-    def _check(self, items: list[Any], on_error: str, out: Any, call: _devices.Call) -> tuple[int, int]:
-        if on_error not in ("raise", "fill", "skip"):
-            raise ValueError(f"on_error must be 'raise', 'fill' or 'skip', got {on_error!r}")
-        return _common_size(self.spec, items, out, call)
+    def _size(self, items: list[Any], on_error: str, out: Any, call: Call) -> tuple[int, int]:
+        """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
+        arguments.check_on_error(on_error)
+        fixed = self.spec.output_size
+        return common_size(self.spec.compiled(), items, out, call) if fixed is None else fixed
 
     def _call(
         self, fill: float, deadline_s: float | None = None, cancellation: _core.Cancellation | None = None
-    ) -> _devices.Call:
+    ) -> Call:
         """What `_run` needs to know of one call."""
-        value = float(fill)
-        if math.isnan(value) and self.spec.dtype_name == "uint8":
-            raise ValueError("fill must be a number for dtype=uint8, got nan")
-        deadline = None
-        if deadline_s is not None:
-            seconds = math.fsum([deadline_s])  # float() would take a string
-            if not seconds >= 0:
-                raise ValueError(f"deadline_s must be at least 0, got {deadline_s!r}")
-            deadline = time.monotonic() + seconds
-        return _devices.Call(_threads(self.num_threads), value, deadline, cancellation)
+        return Call.of(self.num_threads, fill, self.spec.dtype_name, deadline_s, cancellation)
 
     def _select(self, tensor: Any, kept: list[int]) -> Any:
         chosen = tensor[kept]
@@ -285,16 +233,6 @@ class Preprocessor:
                     raise error
                 finally:
                     del error  # this frame is in its traceback: a cycle, and everything in the caller's frames with it
-
-
-def _move_up(out: Any, kept: list[int]) -> Any:
-    # torch lets inference tensors be written in inference mode only, and results may be such a tensor anywhere.
-    lenient = _torch.is_tensor(out) and out.is_inference()
-    with _torch.require().inference_mode() if lenient else contextlib.nullcontext():
-        for row, index in enumerate(kept):
-            if row != index:
-                out[row] = out[index]
-    return out[: len(kept)]
 
 
 @overload
@@ -323,8 +261,8 @@ def decode_resize_normalize(
     num_threads: int | None = None,
     **fields: Unpack[SpecFields],
 ) -> Array: ...
-@_torch.outside_graphs
-@shows_spec_fields()
+@outside_graphs
+@shows_fields_of(Spec)
 def decode_resize_normalize(
     images: Images,
     *,

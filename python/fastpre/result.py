@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Generic
 
-from . import _core, _torch, errors
+from . import _core, errors
+from ._backend.lazy_torch import name_of
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +126,9 @@ class ImageResult:
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Result(Generic[T]):
-    """A batch's tensor and its images' fates. It pickles if the tensor does; two results are equal if they are one.
+    """A batch's tensor, and what became of each image.
+
+    It pickles if the tensor does. Two results are equal if they are the same object.
 
     Attributes:
         tensor: (N, C, H, W), a torch.Tensor, or the NumPy array given as `out`; with on_error="skip", N counts
@@ -150,7 +153,7 @@ class Result(Generic[T]):
 
     def __repr__(self) -> str:
         tensor: Any = self.tensor
-        what = f"{_torch.name_of(tensor.dtype)} {tuple(tensor.shape)} on {getattr(tensor, 'device', 'cpu')}"
+        what = f"{name_of(tensor.dtype)} {tuple(tensor.shape)} on {getattr(tensor, 'device', 'cpu')}"
         failed = [image for image in self.images if not image.ok]
         lines = [f"Result({what}, {len(self.images) - len(failed)} ok, {len(failed)} failed)"]
         lines += [f"  {image.error}" for image in failed[:ERRORS_SHOWN]]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import functools
-import inspect
-import numbers
-import operator
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final
 
-from . import _core, _torch
+from . import _core
+from ._backend import fields
+from ._backend.arguments import integer, one_of
+from ._backend.lazy_torch import NamedAttribute
+from ._backend.output import Layout
+from ._backend.signatures import shows_fields_of
 from .typing import (
     Color,
     Fidelity,
@@ -33,12 +33,6 @@ __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "OnError", "Size", "Spec"]
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
-INTERPOLATIONS: Final[tuple[Interpolation, ...]] = get_args(Interpolation)
-COLORS: Final[tuple[Color, ...]] = get_args(Color)
-FIDELITIES: Final[tuple[Fidelity, ...]] = get_args(Fidelity)
-RESCALES: Final[tuple[Rescale, ...]] = get_args(Rescale)
-PASS_ORDERS: Final[tuple[PassOrder, ...]] = get_args(PassOrder)
-
 # Twice PIL.Image.MAX_IMAGE_PIXELS: where Pillow itself refuses with DecompressionBombError.
 DEFAULT_MAX_PIXELS: Final = 178_956_970
 DEFAULT_MAX_OUTPUT_PIXELS: Final = 1 << 25
@@ -46,112 +40,6 @@ DEFAULT_MAX_BYTES: Final = 256 << 20
 DEFAULT_MAX_WORK: Final = 4_000_000_000
 
 LIMITS: Final = ("max_pixels", "max_output_pixels", "max_bytes", "max_work")
-
-# The smallest normal float32: dividing by less gives infinities.
-FLOAT32_TINY: Final = 2.0**-126
-FLOAT32_MAX: Final = (2.0 - 2.0**-23) * 2.0**127
-
-
-def _one_of(name: str, value: object, allowed: Sequence[str]) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-    return value
-
-
-def _interpolation(value: object) -> str:
-    """A filter's name; torchvision's and Pillow's enums are known by name, so that neither is imported.
-
-    torchvision runs NEAREST_EXACT as Pillow's nearest where it resizes a PIL image.
-    """
-    kind = type(value).__name__ if isinstance(value, enum.Enum) else ""
-    if kind == "InterpolationMode":
-        value = {"nearest-exact": "nearest"}.get(value.value, value.value)  # type: ignore[attr-defined]
-    elif kind == "Resampling":
-        value = value.name.lower()  # type: ignore[attr-defined]
-    return _one_of("interpolation", value, INTERPOLATIONS)
-
-
-def whole(name: str, value: object, least: int = 1) -> int:
-    """An argument as an integer, or an error that names it."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    if number >= 1 << 31 and name not in LIMITS:
-        raise ValueError(f"{name} must be below 2**31, got {number}")
-    return number
-
-
-def _size(name: str, value: object) -> Size | None:
-    if value is None:
-        return None
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        if len(value) == 1:
-            return whole(name, value[0])
-        if len(value) != 2:
-            raise ValueError(f"{name} must be an int, (height, width) or None, got {value!r}")
-        return whole(f"{name} height", value[0]), whole(f"{name} width", value[1])
-    return whole(name, value)
-
-
-def _per_channel(name: str, value: object, channels: int) -> tuple[float, ...]:
-    if isinstance(value, numbers.Real):
-        values: tuple[Any, ...] = (value,) * channels
-    elif isinstance(value, str):
-        raise TypeError(f"{name} must be one number per channel, a number, 'imagenet' or None, got {value!r}")
-    else:
-        try:
-            values = tuple(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise TypeError(f"{name} must be one number per channel, got {value!r}") from None
-    if len(values) != channels:
-        raise ValueError(f"{name} must have {channels} values, one per output channel, got {len(values)}")
-    result = tuple(float(v) for v in values)
-    if not all(abs(v) <= FLOAT32_MAX for v in result):
-        raise ValueError(f"{name} must be finite in float32, got {value!r}")
-    return result
-
-
-@functools.cache
-def _installed_pass_order() -> str:
-    """What the installed Pillow does; reading its version imports nothing else of it."""
-    try:
-        from PIL import __version__
-    except ImportError:
-        return "adaptive"
-    major = __version__.partition(".")[0]
-    return "horizontal_first" if major.isdigit() and int(major) < 13 else "adaptive"
-
-
-def _imagenet(values: tuple[float, float, float], color: str) -> tuple[float, ...]:
-    if color == "L":
-        return (round(sum(values) / 3, 3),)
-    return values[::-1] if color == "BGR" else values
-
-
-class _TorchName:
-    """A field kept as a name and read as torch's object of that name (the name itself without torch).
-
-    So that a Spec can be made, compared and used without importing torch.
-    """
-
-    def __init__(self, default: str) -> None:
-        self.default = default
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.key = f"_{name}_name"
-
-    def __get__(self, spec: Any, owner: type) -> Any:
-        return self.default if spec is None else _torch.as_attribute(spec.__dict__[self.key])
-
-    def __set__(self, spec: Any, value: object) -> None:
-        spec.__dict__[self.key] = _torch.name_of(value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,8 +96,8 @@ class Spec:
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] | None = "imagenet"  # type: ignore[assignment]
     std: tuple[float, ...] | None = "imagenet"  # type: ignore[assignment]
-    dtype: TorchDtype = _TorchName("float32")  # type: ignore[assignment]
-    memory_format: TorchMemoryFormat = _TorchName("contiguous_format")  # type: ignore[assignment]
+    dtype: TorchDtype = NamedAttribute("float32")  # type: ignore[assignment]  # noqa: RUF009
+    memory_format: TorchMemoryFormat = NamedAttribute("contiguous_format")  # type: ignore[assignment]  # noqa: RUF009
     color: Color = "RGB"
     exif_orientation: bool = False
     fidelity: Fidelity = "exact"
@@ -229,39 +117,40 @@ class Spec:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        put("resize", _size("resize", self.resize))
-        put("crop", _size("crop", self.crop))
-        put("interpolation", _interpolation(self.interpolation))
-        _one_of("color", self.color, COLORS)
-        _one_of("fidelity", self.fidelity, FIDELITIES)
-        _one_of("rescale", self.rescale, RESCALES)
-        _one_of("pass_order", self.pass_order, PASS_ORDERS)
+        put("resize", fields.size("resize", self.resize))
+        put("crop", fields.size("crop", self.crop))
+        put("interpolation", fields.interpolation(self.interpolation))
+        one_of("color", self.color, fields.COLORS)
+        one_of("fidelity", self.fidelity, fields.FIDELITIES)
+        one_of("rescale", self.rescale, fields.RESCALES)
+        one_of("pass_order", self.pass_order, fields.PASS_ORDERS)
         if self.pass_order == "auto":
-            put("pass_order", _installed_pass_order())
-        _one_of("dtype", self.dtype_name, _torch.DTYPES)
-        _one_of("memory_format", self.memory_format_name, _torch.MEMORY_FORMATS)
+            put("pass_order", fields.installed_pass_order())
+        one_of("dtype", self.dtype_name, fields.DTYPES)
+        one_of("memory_format", self.memory_format_name, fields.MEMORY_FORMATS)
         if not isinstance(self.exif_orientation, bool):
             raise TypeError(f"exif_orientation must be True or False, got {self.exif_orientation!r}")
         if (self.mean is None) != (self.std is None):
             raise ValueError("mean and std go together: both numbers, or both None")
         for name, imagenet in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             value = getattr(self, name)
-            if value is not None:
-                is_default = isinstance(value, str) and value == "imagenet"
-                put(name, _imagenet(imagenet, self.color) if is_default else _per_channel(name, value, self.channels))
-        if self.std is not None and any(abs(v) < FLOAT32_TINY for v in self.std):
+            if isinstance(value, str) and value == "imagenet":
+                put(name, fields.in_color_order(imagenet, self.color))
+            elif value is not None:
+                put(name, fields.per_channel(name, value, self.channels))
+        if self.std is not None and any(abs(v) < fields.FLOAT32_TINY for v in self.std):
             raise ValueError(f"std must not be 0 in float32, got {self.std}")
         for name in LIMITS:
-            put(name, min(whole(name, getattr(self, name)), 1 << 62))
+            put(name, fields.limit(name, getattr(self, name)))
         if self.max_size is not None:
-            put("max_size", whole("max_size", self.max_size))
+            put("max_size", integer("max_size", self.max_size))
             if not isinstance(self.resize, int):
                 raise ValueError("max_size needs resize to be an int (the shorter side)")
             if self.max_size <= self.resize:
                 raise ValueError(f"max_size must be greater than resize={self.resize}, got {self.max_size}")
-        size = self.output_size
-        if size is not None and size[0] * size[1] > self.max_output_pixels:
-            msg = f"an output of {size[0]}x{size[1]} pixels is over max_output_pixels={self.max_output_pixels}"
+        output = self.output_size
+        if output is not None and output[0] * output[1] > self.max_output_pixels:
+            msg = f"an output of {output[0]}x{output[1]} pixels is over max_output_pixels={self.max_output_pixels}"
             raise ValueError(msg)
 
     def _values(self) -> dict[str, Any]:
@@ -276,7 +165,7 @@ class Spec:
 
     def __repr__(self) -> str:
         always = ("resize", "crop", "interpolation", "mean", "std")
-        defaults = {f.name: f.default for f in dataclasses.fields(self)} | {"pass_order": _installed_pass_order()}
+        defaults = {f.name: f.default for f in dataclasses.fields(self)} | {"pass_order": fields.installed_pass_order()}
         shown = [f"{k}={v!r}" for k, v in self._values().items() if k in always or v != defaults[k]]
         return f"Spec({', '.join(shown)})"
 
@@ -321,9 +210,9 @@ class Spec:
             ValueError: the transform holds something that cannot be expressed, named.
             TypeError: it is no torchvision transform.
         """
-        from .interop.torchvision import spec_from_torchvision
+        from .interop import torchvision
 
-        return spec_from_torchvision(transform)
+        return Spec(**torchvision.fields(transform))
 
 
 @functools.lru_cache(maxsize=256)
@@ -350,30 +239,9 @@ def _compile(spec: Spec) -> _core.CompiledSpec:
     )
 
 
-F = TypeVar("F", bound=Callable[..., Any])
+def layout(spec: Spec, count: int, size: tuple[int, int]) -> Layout:
+    """How `count` outputs of `size` (height, width) lie in memory."""
+    return Layout((count, spec.channels, *size), spec.dtype_name, spec.memory_format_name)
 
 
-def shows_spec_fields(defaults: bool = True) -> Callable[[F], F]:
-    """Shows a function's `**fields: Unpack[SpecFields]` one by one in `help()`, `inspect.signature` and editors.
-
-    Args:
-        defaults: False where a field that is not given is no default of `Spec`'s.
-    """
-
-    def decorate(function: F) -> F:
-        signature = inspect.signature(function)
-        *own, _ = signature.parameters.values()
-        hints = get_type_hints(SpecFields)
-        fields = [
-            parameter.replace(annotation=hints[name], default=parameter.default if defaults else ...)
-            for name, parameter in inspect.signature(Spec).parameters.items()
-        ]
-        first = next((i for i, p in enumerate(own) if p.kind is p.KEYWORD_ONLY), len(own))
-        parameters = [*own[:first], *fields, *own[first:]]
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return function
-
-    return decorate
-
-
-Spec.replace = shows_spec_fields(defaults=False)(Spec.replace)  # type: ignore[method-assign]
+Spec.replace = shows_fields_of(Spec, defaults=False)(Spec.replace)  # type: ignore[method-assign]

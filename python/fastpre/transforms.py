@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import torch
 
-from . import _core, _memory, _output, _torch, errors
-from .interop.torchvision import InexactFusionWarning, spec_from_torchvision
+from . import _core, errors
+from ._backend import output, tensor_memory
+from ._backend.lazy_torch import outside_graphs
+from ._backend.signatures import shows_fields_of
+from .interop import torchvision
+from .interop.torchvision import InexactFusionWarning
 from .preprocessor import Preprocessor
-from .spec import Spec, shows_spec_fields
+from .spec import Spec, layout
 from .typing import Image, SpecFields
 
 if TYPE_CHECKING:
@@ -63,7 +67,7 @@ class DecodeResizeNormalize(torch.nn.Module):
         TypeError: an input of another kind.
     """
 
-    @shows_spec_fields()
+    @shows_fields_of(Spec)
     def __init__(
         self, spec: Spec | None = None, *, num_threads: int | None = None, **fields: Unpack[SpecFields]
     ) -> None:
@@ -74,7 +78,7 @@ class DecodeResizeNormalize(torch.nn.Module):
         self.num_threads = num_threads
         self._preprocessor = Preprocessor(self.spec, num_threads=num_threads)
 
-    @_torch.outside_graphs
+    @outside_graphs
     def forward(self, image: Image | PIL.Image.Image) -> torch.Tensor:
         """See the class."""
         if isinstance(image, torch.Tensor) and image.dim() == 3:
@@ -112,7 +116,7 @@ class DecodeResizeNormalize(torch.nn.Module):
         if height == 0 or width == 0:
             raise ValueError(f"an image of {height}x{width} pixels")
         size = _core.size_for(compiled, height, width)
-        out = _output.allocate((1, self.spec.channels, *size), self.spec, pin_memory=False)
+        out = output.allocate(layout(self.spec, 1, size), pin_memory=False)
         record = _core.run_pixels(compiled, pixels, out.data_ptr, size, out.strides[1:])
         if record.error is not None:
             raise errors.from_record(record.error, record.reason, None, None)
@@ -123,7 +127,7 @@ class DecodeResizeNormalize(torch.nn.Module):
 def _tensor_pixels(image: torch.Tensor) -> np.ndarray[Any, Any]:
     if image.device.type != "cpu":
         raise TypeError(f"expected a CPU tensor, got one on {image.device}")
-    _memory.of(image, "the image", TypeError)
+    tensor_memory.of(image, "the image", TypeError)
     if image.dtype != torch.uint8 or image.shape[0] not in (1, 3):
         raise TypeError(f"expected a uint8 (3, H, W) or (1, H, W) tensor, got {image.dtype} {tuple(image.shape)}")
     return image.detach().permute(1, 2, 0).numpy()
@@ -147,4 +151,4 @@ def fuse(transform: Any, *, num_threads: int | None = None) -> DecodeResizeNorma
     Warns:
         InexactFusionWarning: the original resizes a tensor, not a PIL image.
     """
-    return DecodeResizeNormalize(spec_from_torchvision(transform), num_threads=num_threads)
+    return DecodeResizeNormalize(Spec(**torchvision.fields(transform)), num_threads=num_threads)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from command_line import GOOD, call, images, metadata
-from fastpre.cli import files, kinds
+from fastpre.cli import file_types, files
 from fastpre.cli.files import find, printable
 
 
@@ -43,14 +43,14 @@ def test_kinds_are_known_by_their_bytes(tmp_path: Path, kind: str, pillow: str) 
         pytest.skip(f"this Pillow writes no {pillow}")
     path = tmp_path / "picture.txt"
     path.write_bytes(encoded(pillow))
-    assert kinds.kind_of(str(path)) == kind
+    assert file_types.file_type(str(path)) == kind
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"\xff\xd8", b"BMW is no bitmap", b"RIFF....WAVE", b"plain text"])
 def test_other_bytes_are_other(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
-    assert kinds.kind_of(str(path)) == "other"
+    assert file_types.file_type(str(path)) == "other"
 
 
 def test_bytes_count_rather_than_names(folder: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_bytes_count_rather_than_names(folder: Path, tmp_path: Path) -> None:
 
 def test_files_named_as_jpegs_cost_no_access(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(files, "kind_of", lambda path: opened.append(path) or "other")
+    monkeypatch.setattr(files, "file_type", lambda path: opened.append(path) or "other")
     find([str(folder)])
     assert opened == [str(folder / "notes.txt")]
 

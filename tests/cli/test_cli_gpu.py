@@ -51,7 +51,7 @@ def test_a_batch_comes_from_its_device(monkeypatch: pytest.MonkeyPatch, layout: 
     batch = Batch(3, spec, (4, 4), "cuda:1")
     assert asked == ["cpu", "cuda:1"]
     pixels = torch.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4).to(spec.dtype)
-    batch.slots(2).copy_(pixels)
+    batch.rows(2).copy_(pixels)
     assert not batch.raw(2).any()
     batch.fetch(2)
     rows = pixels.permute(0, 2, 3, 1) if layout == "channels_last" else pixels

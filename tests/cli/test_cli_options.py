@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 import fastpre
 from command_line import GOOD, call, images, metadata
+from fastpre._backend import fields
 from fastpre.cli.command import SectionOption
 from fastpre.cli.options import spec_options
 from fastpre.cli.run import run
@@ -103,10 +104,10 @@ def test_every_field_of_spec_is_an_option() -> None:
         ("--exif-orientation", None, {"exif_orientation": True}),
         ("--color", "L", {"color": "L"}),
         ("--mean", "imagenet", {}),
-        *(("--interpolation", name, {"interpolation": name}) for name in fastpre.spec.INTERPOLATIONS),
-        *(("--pass-order", name, {"pass_order": name}) for name in fastpre.spec.PASS_ORDERS),
-        *(("--rescale", name, {"rescale": name}) for name in fastpre.spec.RESCALES),
-        *(("--fidelity", name, {"fidelity": name}) for name in fastpre.spec.FIDELITIES),
+        *(("--interpolation", name, {"interpolation": name}) for name in fields.INTERPOLATIONS),
+        *(("--pass-order", name, {"pass_order": name}) for name in fields.PASS_ORDERS),
+        *(("--rescale", name, {"rescale": name}) for name in fields.RESCALES),
+        *(("--fidelity", name, {"fidelity": name}) for name in fields.FIDELITIES),
         *(("--dtype", name, {"dtype": name}) for name in ("float32", "float16", "bfloat16", "uint8")),
     ],
 )

@@ -1,6 +1,6 @@
 // One image decoded by several threads gives what one thread gives, whatever they speculate and whichever
 // comes first: streams written at random, with and without restart markers, whole and damaged, and given files.
-// `ahead_test [FILE or FOLDER]...`
+// `speculative_test [FILE or FOLDER]...`
 #include <chrono>
 #include <cstring>
 #include <filesystem>

@@ -18,7 +18,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 import fastpre
 import fastpre.data
 import streams
-from loading import PATIENCE_S, QUIET_FORK, SPEC
+from loading import QUIET_FORK, SPEC, TIMEOUT_S
 
 pytestmark = QUIET_FORK
 
@@ -197,7 +197,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=PATIENCE_S)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=TIMEOUT_S)
     assert b"pip install torchvision" in done.stdout
 
 

@@ -9,6 +9,7 @@ import torch
 
 import fastpre
 import fastpre.data
+from fastpre.data import cuda_stream
 from loading import ARRANGEMENTS, GPU, QUIET_FORK, SPEC, labelled, load
 
 pytestmark = QUIET_FORK
@@ -63,7 +64,7 @@ def test_the_consumers_stream_waits(batch: list[bytes], want: torch.Tensor, monk
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("the consumer's"))
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda self, s: log.append(f"kept for {s.name}"))
     loader = load(batch, batch_size=12)
-    on_stream = fastpre.data.loader._OnStream(loader._decoder, Stream("ours"))  # type: ignore[arg-type]
+    on_stream = cuda_stream.OnStream(loader._decoder, Stream("ours"))  # type: ignore[arg-type]
     monkeypatch.setattr(loader, "_background_decoder", lambda _: on_stream)
     (got,) = loader
     assert torch.equal(got, want)

@@ -17,7 +17,7 @@ import fastpre
 import fastpre.data
 import streams
 from fastpre.data import prefetch
-from loading import ARRANGEMENTS, PATIENCE_S, QUIET_FORK, SPEC, Items, left_behind, load
+from loading import ARRANGEMENTS, QUIET_FORK, SPEC, TIMEOUT_S, Items, left_behind, load
 
 pytestmark = QUIET_FORK
 
@@ -60,7 +60,7 @@ class Waiting(Items):
 
     def __getitem__(self, index: int) -> Any:
         if index >= 2:
-            self.go_on.wait(PATIENCE_S)
+            self.go_on.wait(TIMEOUT_S)
         return super().__getitem__(index)
 
 
@@ -72,10 +72,10 @@ def test_abandoned_while_a_worker_hangs(batch: list[bytes], monkeypatch: pytest.
     next(batches)
     began = time.monotonic()
     batches.close()
-    assert time.monotonic() - began < PATIENCE_S / 4
+    assert time.monotonic() - began < TIMEOUT_S / 4
     assert left_behind() != []
     dataset.go_on.set()
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while left_behind() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert left_behind() == []
@@ -91,7 +91,7 @@ loader = fastpre.data.Loader(items, batch_size=50, num_workers={workers}, persis
 batches = iter(loader)
 print(len(next(batches)))
 """
-    done = subprocess.run([sys.executable, "-c", code], input=photo, capture_output=True, timeout=PATIENCE_S)
+    done = subprocess.run([sys.executable, "-c", code], input=photo, capture_output=True, timeout=TIMEOUT_S)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"50"], b"")
 
 
@@ -108,7 +108,7 @@ def test_decodes_ahead_and_no_further(batch: list[bytes], monkeypatch: pytest.Mo
     batches = iter(loader)
     for taken in (1, 2):
         next(batches)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while len(threads) < taken + 3 and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.05)
@@ -126,5 +126,5 @@ def test_closing_does_not_wait_for_a_batch_that_takes_long() -> None:
     start = time.perf_counter()
     batches.close()
     assert time.perf_counter() - start < 3
-    taker.join(PATIENCE_S)
+    taker.join(TIMEOUT_S)
     assert not taker.is_alive()

@@ -16,9 +16,9 @@ import fastpre.data
 from loading import (
     ARRANGEMENTS,
     BROKEN,
-    PATIENCE_S,
     QUIET_FORK,
     SPEC,
+    TIMEOUT_S,
     Flow,
     Sample,
     assert_same,
@@ -175,11 +175,11 @@ for _ in range(2):
         epoch("raise")
     except fastpre.ImageError as error:
         print(error.index)
-print(sum(type(o).__name__ in ("Batches", "Ahead") for o in gc.get_objects()))
+print(sum(type(o).__name__ in ("Batches", "Prefetcher") for o in gc.get_objects()))
 gc.enable()
 epoch("skip")
 """
-    done = subprocess.run([sys.executable, "-c", code], input=photo, capture_output=True, timeout=PATIENCE_S)
+    done = subprocess.run([sys.executable, "-c", code], input=photo, capture_output=True, timeout=TIMEOUT_S)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"5", b"5", b"0"], b"")
 
 

@@ -12,6 +12,7 @@ import click
 from fastpre import BackendUnavailable, CudaError, InternalError, __version__
 
 from .command import Command
+from .errors import Unusable
 from .signals import stopping_cleanly
 
 __all__ = ["Unusable", "main"]
@@ -32,12 +33,6 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "fastpre.cli.doctor:doctor",
     "bench": "fastpre.cli.bench:bench",
 }
-
-
-class Unusable(click.ClickException):
-    """Something on this machine is in the way: a missing library, a full disk, a read-only folder."""
-
-    exit_code = 2
 
 
 class LazyGroup(Command, click.Group):

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpre import Spec, _torch
+from fastpre import Spec
+from fastpre._backend import lazy_torch
 
-from . import Unusable
+from .errors import Unusable
 
 __all__ = ["Batch", "is_channels_last", "row_shape"]
 
 
 def is_channels_last(spec: Spec) -> bool:
     """True if the channels of a pixel are neighbours in memory."""
-    return _torch.name_of(spec.memory_format) == "channels_last"
+    return lazy_torch.name_of(spec.memory_format) == "channels_last"
 
 
 def row_shape(spec: Spec, size: tuple[int, int]) -> tuple[int, int, int]:
@@ -29,8 +30,8 @@ def row_shape(spec: Spec, size: tuple[int, int]) -> tuple[int, int, int]:
 class Batch:
     """Room for `count` images, dense in the spec's layout.
 
-    NumPy's on the host, so that torch is needed for bfloat16 alone, which NumPy lacks. For a CUDA device there is
-    memory on it besides, from where `fetch` copies.
+    NumPy's on the host; torch is needed for bfloat16 alone, which NumPy lacks. For a CUDA device there is also memory
+    on the device, from which `fetch` copies.
 
     Args:
         count: images.
@@ -45,7 +46,7 @@ class Batch:
         on_device = device.startswith("cuda")
         if on_device or spec.dtype_name == "bfloat16":
             try:
-                torch = _torch.require()
+                torch = lazy_torch.require()
             except ImportError:
                 raise Unusable("--dtype bfloat16 needs torch: pip install torch") from None
             dtype = getattr(torch, spec.dtype_name)
@@ -55,12 +56,12 @@ class Batch:
             self._stored = self._made = np.empty(shape, spec.dtype_name)
         self._channels_last = is_channels_last(spec)
 
-    def slots(self, count: int) -> Any:
+    def rows(self, count: int) -> Any:
         """The first `count` images as (count, C, H, W), for `out=`."""
         rows = self._made[:count]
         if not self._channels_last:
             return rows
-        return rows.permute(0, 3, 1, 2) if _torch.is_tensor(rows) else rows.transpose(0, 3, 1, 2)
+        return rows.permute(0, 3, 1, 2) if lazy_torch.is_tensor(rows) else rows.transpose(0, 3, 1, 2)
 
     def fetch(self, count: int) -> None:
         """Brings the first `count` images to the host, once they are made."""
@@ -70,14 +71,14 @@ class Batch:
     def raw(self, count: int) -> npt.NDArray[np.uint8]:
         """The first `count` images' bytes, 1-D, without a copy."""
         flat = self._stored[:count].reshape(-1)
-        if _torch.is_tensor(flat):
-            return flat.view(_torch.require().uint8).numpy()  # type: ignore[no-any-return]
+        if lazy_torch.is_tensor(flat):
+            return flat.view(lazy_torch.require().uint8).numpy()  # type: ignore[no-any-return]
         return flat.view(np.uint8)  # type: ignore[no-any-return]
 
     def picture(self, index: int) -> npt.NDArray[np.uint8]:
         """One image denormalized: uint8 (H, W, 3) RGB or (H, W) gray."""
         row = self._stored[index]
-        array: npt.NDArray[Any] = row.float().numpy() if _torch.is_tensor(row) else row
+        array: npt.NDArray[Any] = row.float().numpy() if lazy_torch.is_tensor(row) else row
         if not self._channels_last:
             array = array.transpose(1, 2, 0)
         if array.dtype != np.uint8:

@@ -16,8 +16,8 @@ from rich.table import Table
 from fastpre import ImageError, ImageReadError, Spec, _core
 from fastpre.errors import path_as_text
 
-from . import Unusable
 from .command import Command
+from .errors import Unusable
 from .files import Failure, find, list_failures, paths_argument, printable
 from .options import device_option, json_option
 from .photographs import generated, shipped

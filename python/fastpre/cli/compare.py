@@ -9,7 +9,7 @@ from typing import Any
 
 from fastpre import Spec
 
-from . import Unusable
+from .errors import Unusable
 from .files import Found
 from .reference import PIL_PATH, Contestant, bit_equal, fastpre_contestant, one_thread, torchvision_contestants
 from .timing import Rate, interleaved

@@ -13,8 +13,8 @@ import numpy as np
 
 from fastpre import Preprocessor, Spec, __version__, _core
 
-from .accelerators import cuda_report, cuda_rows
 from .command import Command
+from .cuda_report import cuda_report, cuda_rows
 from .options import json_option
 from .photographs import generated
 from .reference import bit_equal

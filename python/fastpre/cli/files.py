@@ -13,7 +13,7 @@ import click
 from fastpre import ImageReadError
 from fastpre.errors import path_as_text
 
-from .kinds import JPEG, OTHER, UNREADABLE, kind_of, special_at
+from .file_types import JPEG, OTHER, UNREADABLE, file_type, special_type_at
 
 __all__ = ["SUFFIXES", "Failure", "Found", "Search", "find", "list_failures", "paths_argument", "printable"]
 
@@ -141,14 +141,14 @@ def find(paths: Sequence[str]) -> Search:
 def _take_named(path: str, search: Search) -> None:
     name = path_as_text(path)
     try:
-        odd = special_at(path)
+        special = special_type_at(path)
     except OSError as e:
         search.failures.append(Failure(name, ImageReadError.__name__, f"cannot open: {e.strerror}"))
         return
-    if odd is None:
+    if special is None:
         search.files.append(Found(path, name))
     else:
-        search.failures.append(Failure(name, ImageReadError.__name__, f"a {odd}, not a regular file"))
+        search.failures.append(Failure(name, ImageReadError.__name__, f"a {special}, not a regular file"))
 
 
 def _walk(top: str, search: Search, called: str) -> None:
@@ -190,9 +190,9 @@ def _kind(entry: os.DirEntry[str]) -> str:
     else:
         regular = os.path.isfile(entry.path)
     if regular:
-        return JPEG if named else kind_of(entry.path)
+        return JPEG if named else file_type(entry.path)
     try:
-        return special_at(entry.path) or UNREADABLE
+        return special_type_at(entry.path) or UNREADABLE
     except OSError:
         return UNREADABLE
 

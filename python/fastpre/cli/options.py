@@ -10,11 +10,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fastpre import Preprocessor, Spec, _torch
-from fastpre.spec import COLORS, FIDELITIES, INTERPOLATIONS, PASS_ORDERS, RESCALES, Size
+from fastpre import Preprocessor, Spec
+from fastpre._backend.fields import COLORS, DTYPES, FIDELITIES, INTERPOLATIONS, PASS_ORDERS, RESCALES
+from fastpre.typing import Size
 
-from . import Unusable
 from .command import SectionOption
+from .errors import Unusable
 
 __all__ = ["device_option", "json_option", "spec_options", "threads_option"]
 
@@ -59,7 +60,7 @@ class ChannelsType(click.ParamType):  # type: ignore[type-arg]
 # Names and defaults are the fields' own, and most types follow from the defaults; here is what does not.
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "interpolation": INTERPOLATIONS,
-    "dtype": _torch.DTYPES,
+    "dtype": DTYPES,
     "color": COLORS,
     "fidelity": FIDELITIES,
     "rescale": RESCALES,

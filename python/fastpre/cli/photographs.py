@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import Unusable
+from .errors import Unusable
 
 __all__ = ["generated", "shipped"]
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastpre import Preprocessor, Spec, _torch
+from fastpre import Preprocessor, Spec
+from fastpre._backend import lazy_torch
 
 __all__ = [
     "CannotTakePartError",
@@ -44,7 +45,7 @@ def fastpre_contestant(spec: Spec, device: str = "cpu") -> Contestant:
     pre = Preprocessor(spec, device, num_threads=1)
     if device.startswith("cuda"):
         return Contestant("fastpre", lambda images: pre(images).cpu())
-    if not _torch.installed():
+    if not lazy_torch.installed():
         return Contestant("fastpre", lambda images: list(np.from_dlpack(pre.dlpack(images))))
     return Contestant("fastpre", pre)
 
@@ -89,8 +90,8 @@ def one_thread() -> Iterator[None]:
 
 
 def _raw(value: Any) -> bytes:
-    if _torch.is_tensor(value):
-        flat = value.contiguous().reshape(-1).view(_torch.require().uint8).numpy()
+    if lazy_torch.is_tensor(value):
+        flat = value.contiguous().reshape(-1).view(lazy_torch.require().uint8).numpy()
     else:
         flat = np.ascontiguousarray(value)
     return flat.tobytes()  # type: ignore[no-any-return]

@@ -9,16 +9,16 @@ import click
 
 from fastpre import Preprocessor, Spec
 
-from . import Unusable
 from .command import Command
 from .compare import compare
-from .destination import PartialFile, refuse_what_is_no_file
+from .contact_sheet import MOST_PICTURES, check_preview, contact_sheet
+from .errors import Unusable
 from .files import Search, find, list_failures, paths_argument, printable
 from .formats import Shard, format_of, shard_paths
-from .job import Outcome, process
 from .options import device_option, json_option, spec_options, threads_option
+from .output_file import PartialFile, refuse_special_file
+from .preprocess import Outcome, preprocess
 from .progress import progress
-from .sheet import MOST_PICTURES, check_preview, contact_sheet
 from .summary import Summary
 
 __all__ = ["run"]
@@ -91,12 +91,12 @@ def run(
     file_format = format_of(output, spec)
     if preview is not None:
         check_preview(preview)
-        refuse_what_is_no_file(preview, "--preview")
+        refuse_special_file(preview, "--preview")
     search = find(paths)
     search.say_skipped()
     for shard in shard_paths(output, len(search.files), shard_size):
         for path in file_format.paths_of(shard):
-            refuse_what_is_no_file(path, "-o")
+            refuse_special_file(path, "-o")
 
     try:
         pre = Preprocessor(spec, device, threads)
@@ -108,7 +108,7 @@ def run(
             sheet = PartialFile(preview)
             stack.callback(sheet.discard)
             picture = sheet.open()  # an error now, not after an hour of work
-        outcome = _process(
+        outcome = _preprocess(
             search, pre, output, file_format, batch_size, shard_size, MOST_PICTURES if sheet else 0, strict
         )
         if sheet is not None and picture is not None and outcome.outputs and outcome.pictures:
@@ -129,7 +129,7 @@ def run(
         raise SystemExit(1)
 
 
-def _process(
+def _preprocess(
     search: Search,
     pre: Preprocessor,
     output: str,
@@ -141,7 +141,7 @@ def _process(
 ) -> Outcome:
     with progress(len(search.files)) as report:
         try:
-            return process(
+            return preprocess(
                 search,
                 pre,
                 output,

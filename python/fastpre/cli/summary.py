@@ -14,14 +14,14 @@ from fastpre.errors import path_as_text
 from .batch import row_shape
 from .compare import Comparison
 from .files import printable
-from .job import Outcome
+from .preprocess import Outcome
 
 __all__ = ["Summary"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A finished job.
+    """What a finished `fastpre run` did.
 
     Attributes:
         outcome: what became of the files.

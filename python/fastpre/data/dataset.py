@@ -39,7 +39,7 @@ class Indexed(Dataset[Numbered]):
     `ConcatDataset`; one of our own does too, so that errors can name its paths.
 
     Args:
-        dataset: what the user gave, looked at anew for each sample: its attributes may change between epochs.
+        dataset: what the user gave. Its attributes are read for each sample: they may change between epochs.
 
     Raises:
         ValueError: a folder with a transform, which would get no PIL image.
@@ -64,7 +64,7 @@ class Indexed(Dataset[Numbered]):
 
 
 class InWorker:
-    """A worker's first act: `get_worker_info().dataset` is the user's own, as under a plain DataLoader; then `init`."""
+    """A `worker_init_fn`: gives `get_worker_info().dataset` the user's own dataset, then calls `init`."""
 
     def __init__(self, init: Callable[[int], None] | None) -> None:
         self.init = init

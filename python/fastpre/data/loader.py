@@ -1,8 +1,7 @@
-"""A DataLoader whose workers only fetch: this process decodes whole batches, ahead of whoever consumes them."""
+"""A DataLoader whose workers only fetch: this process decodes whole batches, ahead of their use."""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -10,13 +9,18 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
-from .. import _core, _devices
+from .. import _core
+from .._backend.arguments import integer
+from .._backend.forks import refuse_forked_worker
 from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
-from ..spec import OnError, Spec, whole
-from .collate import Compressed, Decoded, Decoder, pack
+from ..spec import OnError, Spec
+from .batches import Batches
+from .compressed import Compressed, pack
+from .cuda_stream import OnStream
 from .dataset import InWorker, Samples, checked
-from .prefetch import END, Ahead, Failed, Inline, Outcome
+from .decoder import Decoded, Decoder
+from .prefetch import Inline, Prefetcher
 
 __all__ = ["Loader"]
 
@@ -92,7 +96,7 @@ class Loader:
         )
         if pin_memory and not torch.cuda.is_available():
             raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
-        self._prefetch_batches = whole("prefetch_batches", prefetch_batches, least=0)
+        self._prefetch_batches = integer("prefetch_batches", prefetch_batches, least=0)
         self._options: dict[str, Any] = {
             "num_workers": num_workers,
             "collate_fn": pack,
@@ -115,7 +119,7 @@ class Loader:
             **self._options,
         )
         self._streams: dict[int, torch.cuda.Stream] = {}
-        self._served: Inline | Ahead | None = None  # whom the persistent workers work for
+        self._served: Inline | Prefetcher | None = None  # the iteration that the persistent workers belong to
         self.errors: list[ImageError] = []
 
     def __repr__(self) -> str:
@@ -162,19 +166,19 @@ class Loader:
 
     def __iter__(self) -> Batches:
         """Begins an epoch: starts the workers, or wakes the persistent ones."""
-        ahead = self._prefetch_batches
+        depth = self._prefetch_batches
         cancellation = _core.Cancellation()
-        decode = self._background_decoder(cancellation) if ahead else self._decoder
+        decode = self._background_decoder(cancellation) if depth else self._decoder
         own_workers = not self._workers_busy()
         batches = self._source(own_workers)
-        stream: Inline | Ahead
-        if ahead:
-            stream = Ahead(batches, decode, ahead, cancellation, reads_here=self._loader.num_workers == 0)
+        decoded: Inline | Prefetcher
+        if depth:
+            decoded = Prefetcher(batches, decode, depth, cancellation, reads_here=self._loader.num_workers == 0)
         else:
-            stream = Inline(batches, decode)
+            decoded = Inline(batches, decode)
         if own_workers and self._loader.persistent_workers:
-            self._served = stream
-        return Batches(self, stream)
+            self._served = decoded
+        return Batches(self, decoded)
 
     def _workers_busy(self) -> bool:
         return self._served is not None and self._served.open
@@ -193,80 +197,12 @@ class Loader:
         preprocessor, on_error, fill = self._decoder.preprocessor, self._decoder.on_error, self._decoder.fill
         if not preprocessor.device.startswith("cuda"):
             return Decoder(preprocessor, on_error, fill, cancellation)
-        _devices.refuse_forked_worker()
+        refuse_forked_worker()
         # The current device is each thread's own: what "cuda" means is settled here, in the consumer's.
         device = torch.device(preprocessor.device)
         index = torch.cuda.current_device() if device.index is None else device.index
         if index not in self._streams:
             # One for all epochs: torch's allocator keeps a pool per stream, and a new one each time would fill each.
             self._streams[index] = torch.cuda.Stream(index)  # type: ignore[no-untyped-call]
-        pinned_down = Preprocessor(preprocessor.spec, f"cuda:{index}", preprocessor.num_threads)
-        return _OnStream(Decoder(pinned_down, on_error, fill, cancellation), self._streams[index])
-
-
-class Batches(Iterator[Any]):
-    """One epoch of a `Loader`. Dropping it, or `close()`, ends its thread and workers."""
-
-    def __init__(self, loader: Loader, stream: Inline | Ahead) -> None:
-        self._loader = loader
-        self._stream = stream
-        self._finalizer = weakref.finalize(self, stream.close)
-        self._finalizer.atexit = False  # too late by then; see Ahead
-
-    def __repr__(self) -> str:
-        return f"Batches({self._loader!r}, {'open' if self._finalizer.alive else 'closed'})"
-
-    def __next__(self) -> Any:
-        """The next batch.
-
-        Raises:
-            ImageError: with on_error="raise".
-            Exception: whatever the dataset, a worker or the device raised, in its batch's place.
-        """
-        outcome: Outcome = END
-        try:
-            outcome = self._stream.take()
-            if isinstance(outcome, Failed):
-                raise outcome.error
-        except BaseException:
-            # Or the traceback would keep the iterator, its thread and its workers as long as someone keeps the error,
-            # and after Ctrl-C in a notebook someone does.
-            outcome = END
-            del self
-            raise
-        if outcome is END:
-            self.close()
-            raise StopIteration
-        _hand_over(outcome)
-        self._loader.errors = outcome.errors
-        return outcome.value
-
-    def close(self) -> None:
-        """Ends the iteration: its thread, and its workers unless they are persistent. May be called twice."""
-        self._finalizer()
-
-
-def _hand_over(batch: Decoded) -> None:
-    """Makes a batch that was decoded on another CUDA stream safe to use on the consumer's current one."""
-    if batch.ready is None:
-        return
-    consumer = torch.cuda.current_stream(batch.tensor.device)
-    consumer.wait_event(batch.ready)
-    # The trap: the memory belongs to the decoding stream's pool. Once the consumer drops the tensor, the next batch
-    # would be decoded into it, while kernels that the consumer has queued still read it.
-    batch.tensor.record_stream(consumer)
-
-
-class _OnStream:
-    """Decodes on a CUDA stream of its own, and leaves an event for the consumer's."""
-
-    def __init__(self, decoder: Decoder, stream: torch.cuda.Stream) -> None:
-        self._decoder = decoder
-        self._stream = stream
-
-    def __call__(self, batch: Compressed) -> Decoded:
-        with torch.cuda.stream(self._stream):
-            decoded = self._decoder(batch)
-            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            ready.record(self._stream)
-        return decoded._replace(ready=ready)
+        with_index = Preprocessor(preprocessor.spec, f"cuda:{index}", preprocessor.num_threads)
+        return OnStream(Decoder(with_index, on_error, fill, cancellation), self._streams[index])

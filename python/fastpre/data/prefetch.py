@@ -1,4 +1,4 @@
-"""Where a loader's decoded batches come from: the consuming thread, or a background thread that keeps ahead of it."""
+"""Where a loader's decoded batches come from: the consuming thread, or a background thread that prefetches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import Final, Literal, TypeAlias
 
 from .. import _core
-from .collate import Compressed, Decoded
+from .compressed import Compressed
+from .decoder import Decoded
 
 STUCK_S = 5.0  # as long as torch waits for a worker that should end
 
@@ -32,7 +33,7 @@ class _Mark(enum.Enum):
 
 END: Final = _Mark.END
 READ: Final = _Mark.READ
-Order: TypeAlias = Compressed | Failed | _Mark
+Request: TypeAlias = Compressed | Failed | _Mark
 Outcome: TypeAlias = Decoded | Failed | Literal[_Mark.END]
 
 
@@ -62,15 +63,16 @@ class Inline:
         _end(source)
 
 
-class Ahead:
-    """Batches decoded by a thread, up to `ahead` of them before they are asked for.
+class Prefetcher:
+    """Batches decoded by a background thread, up to `depth` of them before they are asked for.
 
-    The consumer orders batches and the thread serves the orders. Both queues are SimpleQueues because `close` may
-    run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held there.
+    The consumer puts requests into one queue, and the thread puts results into another. Both are SimpleQueues because
+    `close` may run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held
+    there.
 
     Args:
         cancellation: ends the decoding that is under way; `close` does.
-        reads_here: the consumer takes batches from the source and orders their decoding; else the thread does both,
+        reads_here: the consumer takes batches from the source and requests their decoding; else the thread does both,
             so that unpickling what workers send is off the consumer's path too.
     """
 
@@ -78,7 +80,7 @@ class Ahead:
         self,
         source: Iterator[Compressed],
         decode: Callable[[Compressed], Decoded],
-        ahead: int,
+        depth: int,
         cancellation: _core.Cancellation,
         *,
         reads_here: bool,
@@ -86,19 +88,20 @@ class Ahead:
         self._source: Iterator[Compressed] | None = source
         self._decode = decode
         self._owner = os.getpid()
-        self._ahead = ahead
+        self._depth = depth
         self._cancellation = cancellation
         self._reads_here = reads_here
-        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._requests: SimpleQueue[Request] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
-        self._ordered = 0  # batches that were ordered and not taken
-        self._all_ordered = False
+        self._pending = 0  # batches that were requested and not taken
+        self._all_requested = False
         self._stopped = False
         self._decoding = False
         self._thread = threading.Thread(target=self._serve, name="fastpre.data.Loader", daemon=True)
         self._thread.start()
-        # A daemon, lest it keep the interpreter from ending; ended here, while Python is whole, lest it return from
-        # C++ to an interpreter that is gone. Last in, first out: before torch and multiprocessing end the workers.
+        # A daemon, so that it does not keep the interpreter from ending. It is ended at exit, while Python is whole: it
+        # must not return from C++ to an interpreter that is gone. Last in, first out: before torch and multiprocessing
+        # end the workers.
         atexit.register(self.close)
 
     @property
@@ -110,13 +113,13 @@ class Ahead:
         """The next batch, or why there is none."""
         if self._stopped:
             return END
-        while self._ordered <= self._ahead and not self._all_ordered:  # one to take now, `ahead` for later
-            order: Order = _read(self._source) if self._reads_here else READ
-            self._all_ordered = order is END
-            self._orders.put(order)
-            self._ordered += 1
+        while self._pending <= self._depth and not self._all_requested:  # one to take now, `depth` for later
+            request: Request = _read(self._source) if self._reads_here else READ
+            self._all_requested = request is END
+            self._requests.put(request)
+            self._pending += 1
         outcome = self._outcomes.get()
-        self._ordered -= 1
+        self._pending -= 1
         return outcome
 
     def close(self) -> None:
@@ -126,7 +129,7 @@ class Ahead:
             return  # a forked copy: neither the thread nor the workers are its own
         self._stopped = True
         self._cancellation.cancel()
-        self._orders.put(END)
+        self._requests.put(END)
         while self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(STUCK_S)
             if not self._decoding:  # decoding ends; a worker may not, and then the thread waits for it alone
@@ -141,21 +144,21 @@ class Ahead:
 
     def _serve(self) -> None:
         while True:
-            order = self._orders.get()
+            request = self._requests.get()
             if self._stopped:
                 return
             try:
-                outcome = self._outcome(order)
+                outcome = self._outcome(request)
             except BaseException as error:  # a dataset's SystemExit, say: the consumer must not wait for ever
                 outcome = Failed(error)
             last = outcome is END
             self._outcomes.put(outcome)
             if last:
                 return
-            del order, outcome  # the batch's memory is the consumer's to free, not this frame's
+            del request, outcome  # the batch's memory is the consumer's to free, not this frame's
 
-    def _outcome(self, order: Order) -> Outcome:
-        batch = _read(self._source) if order is READ else order
+    def _outcome(self, request: Request) -> Outcome:
+        batch = _read(self._source) if request is READ else request
         if self._stopped:
             return END
         if not isinstance(batch, Compressed):

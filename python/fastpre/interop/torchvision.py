@@ -1,7 +1,7 @@
-"""torchvision's transforms, v1 and v2, read into a `Spec`: step by step, refusing by name.
+"""torchvision's transforms, v1 and v2, read into the fields of a `Spec`.
 
-The steps' names and attributes are torchvision's public ones; classes are recognized by name, so
-neither version is imported for the other's sake.
+Steps are read one by one, and one that a `Spec` cannot express is refused by name. Their names and attributes are
+torchvision's public ones; classes are recognized by name, so neither version is imported for the other's sake.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from ..spec import Spec
+from ..typing import DtypeName, Interpolation, Rescale, SpecFields
 from .functions import converts_to_rgb, function_of
 from .refusals import foreign, named, refused, unknown
 
-__all__ = ["InexactFusionWarning", "spec_from_torchvision"]
+__all__ = ["InexactFusionWarning", "fields"]
 
 
 class InexactFusionWarning(UserWarning):
@@ -25,7 +25,7 @@ class InexactFusionWarning(UserWarning):
 
 # torchvision.transforms.InterpolationMode values to Pillow's filters. On PIL images torchvision
 # runs NEAREST_EXACT as Pillow's nearest.
-_FILTERS = {
+_FILTERS: dict[str, Interpolation] = {
     "nearest": "nearest",
     "nearest-exact": "nearest",
     "box": "box",
@@ -35,6 +35,8 @@ _FILTERS = {
     "lanczos": "lanczos",
 }
 
+# What Spec can round a float32 result to.
+_HALVES: dict[str, DtypeName] = {"float16": "float16", "bfloat16": "bfloat16"}
 
 _LISTS = "fuse reads a list of steps; write torchvision.transforms.Compose([...])"
 _REPEAT = "write Grayscale(1) alone, and .expand(3, -1, -1) repeats the channel"
@@ -71,9 +73,9 @@ def _pair(size: Any) -> Any:
 
 @dataclasses.dataclass
 class _Reader:
-    """A machine that walks the steps: which kind of value flows, and the Spec's fields so far."""
+    """A state machine over the steps: what the image is at this step, and the fields so far."""
 
-    fields: dict[str, Any] = dataclasses.field(default_factory=lambda: {"resize": None, "crop": None})
+    fields: SpecFields = dataclasses.field(default_factory=lambda: SpecFields(resize=None, crop=None))
     state: str = "pil"  # then "uint8" (a tensor), "float32" ([0, 1]) and "normalized"
     normalized: bool = False
 
@@ -173,7 +175,7 @@ class _Reader:
 
     def _read_ConvertImageDtype(self, step: Any) -> None:
         # v1 divides by 255; v2's class of the same name multiplies, as its ToDtype does.
-        rescale = "multiply" if ".v2" in type(step).__module__ else "divide"
+        rescale: Rescale = "multiply" if ".v2" in type(step).__module__ else "divide"
         self._convert(step, step.dtype, rescale)
 
     def _read_ToDtype(self, step: Any) -> None:
@@ -187,7 +189,7 @@ class _Reader:
             raise refused(step, "scale=False keeps values in 0..255 as floats; write ToDtype(dtype, scale=True)")
         self._convert(step, dtype, "multiply")
 
-    def _convert(self, step: Any, dtype: Any, rescale: str) -> None:
+    def _convert(self, step: Any, dtype: Any, rescale: Rescale) -> None:
         name = str(dtype).removeprefix("torch.")
         if self.state == "pil":
             raise refused(step, "a PIL image reaches it; put ToImage or PILToTensor before")
@@ -198,8 +200,8 @@ class _Reader:
                 raise refused(step, f"{name} arithmetic: convert to float32 first and to {name} last")
             self.fields["rescale"] = rescale
             self.state = "float32"
-        elif name in ("float16", "bfloat16"):
-            self.fields["dtype"] = name
+        elif name in _HALVES:
+            self.fields["dtype"] = _HALVES[name]
             self.state = name
         elif name != self.state:
             raise refused(step, f"it converts {self.state} to {name}; leave it out")
@@ -229,7 +231,8 @@ class _Reader:
             )
         return numbers
 
-    def spec(self) -> Spec:
+    def end(self) -> SpecFields:
+        """The fields, once all steps are read."""
         if self.state == "pil":
             raise ValueError(
                 "cannot fuse: the transform ends with a PIL image; append torchvision.transforms.ToTensor() for "
@@ -239,13 +242,13 @@ class _Reader:
             self.fields["dtype"] = "uint8"
         if not self.normalized:
             self.fields["mean"] = self.fields["std"] = None
-        return Spec(**self.fields)
+        return self.fields
 
 
-def _preset(transform: Any) -> Spec:
+def _preset(transform: Any) -> SpecFields:
     reader = _Reader(state="pil")
     reader._filter(transform, transform.interpolation, transform.antialias)
-    return Spec(
+    return SpecFields(
         resize=_pair(transform.resize_size),
         crop=_pair(transform.crop_size),
         interpolation=reader.fields["interpolation"],
@@ -254,8 +257,16 @@ def _preset(transform: Any) -> Spec:
     )
 
 
-def spec_from_torchvision(transform: Any) -> Spec:
-    """The Spec of a classification preset (`weights.transforms()`), a `Compose` or a single step."""
+def fields(transform: Any) -> SpecFields:
+    """The fields of a classification preset (`weights.transforms()`), a `Compose` or a single step.
+
+    Raises:
+        ValueError: a step that cannot be expressed, by name, and what to write instead.
+        TypeError: no torchvision transform at all.
+
+    Warns:
+        InexactFusionWarning: a tensor is resized; the warning names the line that called this function's caller.
+    """
     if type(transform).__name__ == "ImageClassification" and _is_torchvision(transform):
         return _preset(transform)
     steps = list(_steps(transform))
@@ -269,4 +280,4 @@ def spec_from_torchvision(transform: Any) -> Spec:
     reader = _Reader()
     for step in steps:
         reader.read(step)
-    return reader.spec()
+    return reader.end()

@@ -10,7 +10,7 @@ import click
 
 from fastpre import Spec
 
-from .. import Unusable
+from ..errors import Unusable
 from ..files import printable
 from .shard import TENSOR, Shard
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastpre import Spec
 
-from ..destination import PartialFile
+from ..output_file import PartialFile
 from .shard import Shard
 
 __all__ = ["NpyShard"]

@@ -12,7 +12,7 @@ import torch
 from fastpre import Spec
 
 from ..batch import is_channels_last
-from ..destination import PartialFile
+from ..output_file import PartialFile
 from .shard import TENSOR, Shard
 
 __all__ = ["PtShard"]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastpre import Spec, __version__
 
 from ..batch import is_channels_last, row_shape
-from ..destination import PartialFile
+from ..output_file import PartialFile
 
 __all__ = ["TENSOR", "Shard"]
 
@@ -54,7 +54,7 @@ class Shard(abc.ABC):
         return (len(self.names), *self.row_shape)
 
     def metadata(self) -> dict[str, str]:
-        """What to know of the rows besides their `files`."""
+        """What a reader must know of the rows, apart from their `files`."""
         layout = "NHWC" if is_channels_last(self.spec) else "NCHW"
         return {"fastpre": __version__, "spec": repr(self.spec), "layout": layout}
 
