@@ -21,17 +21,6 @@ struct IdleWorkers {
   std::vector<std::unique_ptr<Worker>> list;
 };
 
-void MakePlan(ImageTask* task) {
-  task->plan = ComputePlan(task->header, task->spec);
-  const Geometry& g = task->plan.geometry;
-  task->record->width = g.oriented_width;
-  task->record->height = g.oriented_height;
-  if (g.out_width != task->out.width || g.out_height != task->out.height) {
-    // Sizes came from a first look at the headers. Only a file can change in between.
-    throw Error(ErrorKind::kIo, "its size changed during the call");
-  }
-}
-
 }  // namespace
 
 Worker::Worker() : turbo_(MakeTurboDecoder()) {}
@@ -49,7 +38,7 @@ void Worker::Run(const Source& source, ImageTask* task) {
     task->bytes = ReadSource(source, task->spec.limits.max_bytes, &file_);
     if (source.is_path) clock.Charge(kStageRead);
     task->header = ParseHeader(task->bytes, task->spec.limits, task->spec.exif_orientation);
-    MakePlan(task);
+    task->plan = ComputePlan(task->header, task->spec, task->out, task->record);
     clock.Charge(kStageHeader);
     Decode(*task);
   });
@@ -60,7 +49,7 @@ void Worker::RunPixels(const PixelView& view, ImageTask* task) {
   Guarded(task->record, [&] {
     task->header.width = view.width;
     task->header.height = view.height;
-    MakePlan(task);
+    task->plan = ComputePlan(task->header, task->spec, task->out, task->record);
     task->record->decoder = "pixels";
     PixelReader pixels(view, task->plan.source);
     rows_.Run(pixels, *task);

@@ -62,12 +62,7 @@ void Prepare(const Source& source, const Spec& spec, const Capabilities& capabil
     job->bytes = ReadSource(source, spec.limits.max_bytes, &job->file);
     clock.Charge(kStageRead);
     job->header = ParseHeader(job->bytes, spec.limits, spec.exif_orientation);
-    job->plan = ComputePlan(job->header, spec);
-    record->width = job->plan.geometry.oriented_width;
-    record->height = job->plan.geometry.oriented_height;
-    if (job->plan.geometry.out_width != job->out.width || job->plan.geometry.out_height != job->out.height) {
-      throw Error(ErrorKind::kIo, "its size changed during the call");
-    }
+    job->plan = ComputePlan(job->header, spec, job->out, record);
     Choose(spec, capabilities, job);
   });
   // A plan's taps may be megabytes, and pixels have no use for them.

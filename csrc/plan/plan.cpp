@@ -38,6 +38,16 @@ Plan ComputePlan(const ImageInfo& image, const Spec& spec) {
   return p;
 }
 
+Plan ComputePlan(const ImageInfo& image, const Spec& spec, const OutputView& out, Record* record) {
+  Plan p = ComputePlan(image, spec);
+  record->width = p.geometry.oriented_width;
+  record->height = p.geometry.oriented_height;
+  if (p.geometry.out_width != out.width || p.geometry.out_height != out.height) {
+    throw Error(ErrorKind::kIo, "its size changed during the call");
+  }
+  return p;
+}
+
 Placement ComputePlacement(const Plan& plan, const OutputView& out) {
   const Geometry& g = plan.geometry;
   Placement p;

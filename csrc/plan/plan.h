@@ -4,6 +4,7 @@
 
 #include "core/image.h"
 #include "core/image_info.h"
+#include "core/record.h"
 #include "plan/filter.h"
 #include "plan/geometry.h"
 #include "plan/spec.h"
@@ -26,6 +27,9 @@ struct Plan {
 double DecodeCost(size_t bytes, int64_t pixels);
 
 Plan ComputePlan(const ImageInfo& image, const Spec& spec);
+// The same for an image whose slot is there; its size goes into the record. Throws Error(kIo) if the slot was made for
+// another size: it came from a first look at the header, and a file may have changed since.
+Plan ComputePlan(const ImageInfo& image, const Spec& spec, const OutputView& out, Record* record);
 
 // Where position (column i, row j) of the stored frame lands in the slot.
 struct Placement {
