@@ -2,10 +2,15 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
+
+#include <hwy/targets.h>
 
 #include "check.h"
 #include "cpu/kernels/kernels.h"
+#include "jpeg/kernels/kernels.h"
 #include "plan/affine.h"
 #include "plan/filter.h"
 
@@ -191,12 +196,28 @@ void TestNormalizeEverywhere(const KernelTable& kernels) {
   }
 }
 
+// A target that is not compiled only shows as a slower call: Highway leaves out those that are off by default.
+void TestNoInstructionSetIsLost() {
+  std::vector<std::string> resampling, decoding;
+  for (const KernelTable* kernels : AvailableKernels()) resampling.emplace_back(kernels->name);
+  for (const JpegKernels* kernels : AvailableJpegKernels()) decoding.emplace_back(kernels->name);
+  CHECK(resampling == decoding, "one list of targets");
+#if defined(__x86_64__)
+  for (const auto& [bit, name] : {std::pair(HWY_AVX3_DL, "AVX3_DL"), std::pair(HWY_AVX3, "AVX3"),
+                                  std::pair(HWY_AVX2, "AVX2"), std::pair(HWY_SSE4, "SSE4")}) {
+    const bool there = std::count(resampling.begin(), resampling.end(), name) > 0;
+    CHECK(there == ((hwy::SupportedTargets() & bit) != 0), name);
+  }
+#endif
+}
+
 }  // namespace
 }  // namespace fastpre::test
 
 int main() {
   using namespace fastpre;
   using namespace fastpre::test;
+  TestNoInstructionSetIsLost();
   const std::vector<const KernelTable*> tables = AvailableKernels();
   CHECK(tables.back() == ScalarKernels(), "the plain kernels come last");
   for (const KernelTable* kernels : tables) {

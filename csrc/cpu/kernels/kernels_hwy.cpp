@@ -4,9 +4,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/kernels/kernels_hwy.cpp"
+// Before Highway's headers.
+#include "core/highway_config.h"
+
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
-#include "core/highway_config.h"
 
 #include "cpu/kernels/normalize-inl.h"
 #include "cpu/kernels/resample-inl.h"

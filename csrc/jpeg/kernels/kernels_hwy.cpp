@@ -4,9 +4,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "jpeg/kernels/kernels_hwy.cpp"
+// Before Highway's headers.
+#include "core/highway_config.h"
+
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
-#include "core/highway_config.h"
 
 #include "jpeg/kernels/color-inl.h"
 #include "jpeg/kernels/idct-inl.h"
