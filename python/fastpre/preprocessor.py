@@ -200,13 +200,11 @@ class Preprocessor:
         call = self._call(fill)
         items, names = sources.sources(images)
         size = self._size(items, on_error, None, call)
-        new = layout(self.spec, len(items), size)
-        tensor = output.host_tensor(new)
-        memory = output.Output(tensor, tensor.data_ptr, new.strides)
+        memory = output.allocate_recycled(layout(self.spec, len(items), size))
         records = self._device.execute(self.spec.compiled(), items, memory, size, call)
         results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
-        return tensor
+        return memory.value  # type: ignore[no-any-return]
 
     def _size(self, items: list[Any], on_error: str, out: Any, call: Call) -> tuple[int, int]:
         """(height, width) that all outputs share; asks the headers where the spec leaves it open."""

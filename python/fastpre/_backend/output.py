@@ -58,9 +58,11 @@ class Output:
     strides: tuple[int, int, int, int]
 
 
-def host_tensor(layout: Layout) -> _core.HostTensor:
-    """A new block of the core's recycled memory, dense."""
-    return _core.HostTensor(shape=layout.shape, strides=layout.strides, dtype=layout.dtype)
+def allocate_recycled(layout: Layout) -> Output:
+    """A new block of the core's recycled memory, dense; its value is a `_core.HostTensor`."""
+    strides = layout.strides
+    tensor = _core.HostTensor(shape=layout.shape, strides=strides, dtype=layout.dtype)
+    return Output(tensor, tensor.data_ptr, strides)
 
 
 def allocate(layout: Layout, pin_memory: bool) -> Output:
@@ -76,7 +78,7 @@ def allocate(layout: Layout, pin_memory: bool) -> Output:
         raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
     dtype = layout.torch_dtype
     if math.prod(layout.shape) * dtype.itemsize >= RECYCLED_BYTES and not pin_memory:
-        return of_tensor(torch.from_dlpack(host_tensor(layout)))
+        return of_tensor(torch.from_dlpack(allocate_recycled(layout).value))
     # The device is named because torch.set_default_device would otherwise choose it.
     tensor = torch.empty(
         layout.shape, dtype=dtype, memory_format=layout.torch_memory_format, pin_memory=pin_memory, device="cpu"
