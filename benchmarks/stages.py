@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import collections
 
-import measure
+import machine
 import photographs
 import torch
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=6)
     arguments = parser.parse_args()
     photos = photographs.load(arguments.photos)
-    with measure.pinned_to_one_core():
+    with machine.pinned_to_one_core():
         least = stages_us(photos.images, arguments.passes)
     print(f"{len(photos.images)} images ({photos.source}), us per image, smallest of {arguments.passes} passes")
     for stage, us in least.items():

@@ -9,17 +9,17 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import check
-import measure
-import parts
+import comparison
+import machine
 import photographs
 import pytest
-from competitors import COMPETITORS, Competitor
-from parts import Part
+import torch
+from implementations import ALL
+from implementations.base import Implementation
 from tasks import TASKS, Task
 
 pytest.importorskip("pytest_benchmark")
-pytestmark = pytest.mark.filterwarnings("default")  # what the peers warn of is theirs
+pytestmark = pytest.mark.filterwarnings("default")  # what other libraries warn of is theirs
 
 IMAGES = {"natural": 8, "large": 2, "small": 8}
 
@@ -28,47 +28,36 @@ IMAGES = {"natural": 8, "large": 2, "small": 8}
 def images_of(photos: str) -> list[bytes]:
     if photographs.folder() is None:
         pytest.skip("no corpus: set FASTPRE_CORPUS or put it at ../shared/corpus")
-    return photographs.load(photos).first(IMAGES[photos]).images
+    return photographs.load(photos, IMAGES[photos]).images
 
 
 @pytest.fixture(autouse=True)
 def one_core() -> Iterator[None]:
-    import torch
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with measure.pinned_to_one_core():
+    with machine.pinned_to_one_core():
         yield
     torch.set_num_threads(threads)
 
 
 ENTRIES = [
-    pytest.param(task, cls, id=f"{task.name}-{cls.key}", marks=pytest.mark.benchmark(group=task.name))
+    pytest.param(task, i, id=f"{task.name}-{i.key}", marks=pytest.mark.benchmark(group=task.name))
     for task in TASKS.values()
     if task.kind == "images"
-    for cls in COMPETITORS
-    if cls.enters(task.job)
+    for i in ALL
+    if "cpu" in i.devices and i.does(task.job)
 ]
 
 
-@pytest.mark.parametrize(("task", "cls"), ENTRIES)
-def test_one_call_an_image(benchmark: Any, task: Task, cls: type[Competitor]) -> None:
-    missing = cls.missing()
+@pytest.mark.parametrize(("task", "implementation"), ENTRIES)
+def test_one_call_an_image(benchmark: Any, task: Task, implementation: Implementation) -> None:
+    missing = implementation.missing()
     if missing:
         pytest.skip(missing)
-    images = images_of(task.photos)
-    if issubclass(cls, Part):
-        declined = parts.declined(images)
-        images = [data for i, data in enumerate(images) if i not in declined]
-    competitor = cls(task.job)
-    agreement = check.agreements(task.job, [competitor], images)[cls.key]
-    assert agreement.refusal is None
-    if cls.key == "fastpre-exact" or issubclass(cls, Part):
-        assert agreement.equal == len(images)
-
-    def every_image() -> None:
-        for data in images:
-            competitor.run([data])
-
-    benchmark.extra_info |= {"images": len(images), "equal": agreement.equal}
-    benchmark(every_image)
+    run = implementation.make(task.job, "cpu", 1)
+    images = run.taken(images_of(task.photos))
+    entry = comparison.Entry(implementation.key, implementation.label, implementation, run)
+    difference = comparison.check(task.job, [entry], comparison.singly(images))[entry.key]
+    assert difference.refusal is None
+    benchmark.extra_info |= {"images": len(images), "equal": difference.equal}
+    benchmark(comparison.pass_over(run, images, 1))
