@@ -84,7 +84,7 @@ bench: $(DEV_STAMP) ## Compare speeds with other libraries on this machine
 	$(BIN)/fastpre bench $(if $(IMAGES),"$(IMAGES)")
 
 clean: ## Remove everything that was built, downloaded or written
-	rm -rf $(VENV) build dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Stamps: a second call installs nothing, unless a source or pyproject.toml has changed.
 $(VENV)/venv.stamp: $(SETUP)

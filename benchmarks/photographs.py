@@ -1,4 +1,4 @@
-"""The images: the project's corpus where it is at hand, else those of installed packages, else made ones."""
+"""The images: the project's corpus where it is at hand, else made ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fastpre.cli.photographs import generated, shipped
+from fastpre.cli.photographs import generated
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SETS = ("natural", "large", "small", "odd")
-GENERATED = "generated"  # in FASTPRE_CORPUS: made images, whatever else there is
+GENERATED = "generated"
 SIZES = {"natural": (500, 375), "large": (4000, 3000), "small": (100, 75)}
 COUNT = {"natural": 16, "large": 3, "small": 16}  # of made ones
-LEAST = 4  # of installed packages, to be a set
 ORIENTATION = 0x0112
 
 
@@ -59,30 +58,13 @@ def load(name: str, count: int | None = None) -> Photographs:
             rows = [row for row in csv.DictReader(f) if row["set"] == name]
         names = sorted(row["file"] for row in rows if name == "odd" or row["pillow_ok"] == "1")
         return Photographs(f"corpus/{name}", names, [(root / name / file).read_bytes() for file in names]).first(count)
-    paths = [] if os.environ.get("FASTPRE_CORPUS") == GENERATED or name == "odd" else shipped()
-    if len(paths) >= LEAST:
-        names = [f"{path.parent.name}/{path.name}" for path in paths]
-        images = [_scaled(path, *SIZES[name]) for path in paths]
-        return Photographs(f"{len(paths)} photographs of installed packages, scaled", names, images).first(count)
-    return _made(name).first(count) if name == "odd" or count is None else _made(name, count)
-
-
-def _scaled(path: pathlib.Path, width: int, height: int) -> bytes:
-    image = Image.open(path).convert("RGB")
-    scale = (width * height / (image.width * image.height)) ** 0.5
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=90)
-    return stream.getvalue()
-
-
-def _made(name: str, most: int = 16) -> Photographs:
     if name == "odd":
         images = [*kinds(130, 90).values(), *kinds(33, 21).values()]
     else:
         width, height = SIZES[name]
-        images = [generated(1, height - 3 * i, width + 8 * i, i)[0] for i in range(min(most, COUNT[name]))]
-    return Photographs(GENERATED, [f"{GENERATED}-{name}-{i}" for i in range(len(images))], images)
+        made = min(COUNT[name], COUNT[name] if count is None else count)
+        images = [generated(1, height - 3 * i, width + 8 * i, i)[0] for i in range(made)]
+    return Photographs(GENERATED, [f"{GENERATED}-{name}-{i}" for i in range(len(images))], images).first(count)
 
 
 def encode(width: int, height: int, seed: int = 0, mode: str = "RGB", orientation: int = 1, **options: Any) -> bytes:

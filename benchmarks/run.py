@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", choices=["1", "all"], default="1", help="one pinned core, or every core with batches")
     p.add_argument("--rounds", type=int, default=7, help="timed rounds after the check and a warm-up (default 7)")
     p.add_argument("--images", type=int, help="at most so many images, evenly spaced in the set")
-    keys = [key for key, i in BY_KEY.items() if "cpu" in i.devices]
+    keys = [*(key for key, i in BY_KEY.items() if "cpu" in i.devices), "fastpre-here"]
     p.add_argument("--only", nargs="+", choices=keys, metavar="KEY", help=f"of {', '.join(keys)}")
     p.add_argument("--results", type=pathlib.Path, default=report.RESULTS, help="folder for the JSON files")
     return p

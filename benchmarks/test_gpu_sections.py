@@ -107,7 +107,7 @@ def test_a_gpu_that_is_not_used_is_told_from_none() -> None:
 def test_kernel_times() -> None:
     name = "fastpre::cuda::(anonymous namespace)::ResampleKernel(fastpre::cuda::ResampleLaunch)"
     copy = {"cat": "gpu_memcpy", "name": "Memcpy HtoD (Pinned -> Device)", "dur": 20.0, "args": {"bytes": 1000}}
-    events = [
+    events: list[dict[str, Any]] = [
         {"cat": "kernel", "name": name, "dur": 400.0},
         {"cat": "kernel", "name": name, "dur": 600.0},
         {"cat": "kernel", "name": "another library's", "dur": 50.0},
@@ -119,11 +119,25 @@ def test_kernel_times() -> None:
     assert found["copies"] == {"HtoD": {"ms_a_batch": 0.01, "bytes_a_batch": 500.0}}
 
 
+def test_copies_are_timed(context: Context) -> None:
+    assert kernels.copy_bandwidth(context, 1 << 20) > 1e6
+
+
 def test_bytes_of_a_kernel() -> None:
     # 256 x 256 is not resized: the crop's 224 x 224 samples of luma and a quarter of them of each chroma.
     data = photographs.encode(256, 256, subsampling="4:2:0")
     assert kernels.bytes_of(data) == 224 * 224 * (1 + 0.25 + 0.25) + 4 * 3 * 224 * 224
     assert kernels.bytes_of(photographs.encode(256, 256, mode="L")) == 224 * 224 + 4 * 3 * 224 * 224
+
+
+class Allocator(ctypes.Structure):
+    """nvjpegDevAllocatorV2_t and nvjpegPinnedAllocatorV2_t."""
+
+    ALLOCATE = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.c_void_p
+    )
+    FREE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+    _fields_ = (("allocate", ALLOCATE), ("free", FREE), ("context", ctypes.c_void_p))
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +164,13 @@ def test_nvjpeg_alone(fake_nvjpeg: str) -> None:
         kept.pop(memory, None)
         return 0
 
-    kinds = nvjpeg.NvjpegAllocator
-    allocator = kinds(kinds.ALLOCATE(allocate), kinds.FREE(free), None)
-    engines = nvjpeg.Engines(fake_nvjpeg, "cpu", (allocator, allocator))
+    class OnHost(nvjpeg.Engines):
+        def _create(self, backend: int, flags: Any, handle: Any) -> None:
+            memory = Allocator(Allocator.ALLOCATE(allocate), Allocator.FREE(free), None)
+            self.kept = memory
+            self._call("CreateExV2", backend, ctypes.byref(memory), ctypes.byref(memory), flags, handle)
+
+    engines = OnHost(fake_nvjpeg, "cpu")
     refused = [b"no JPEG", photographs.encode(64, 48, progressive=True)]
     images = [photographs.encode(63, 50, subsampling="4:2:0"), photographs.encode(40, 33, mode="L")]
     images.append(photographs.encode(70, 31, subsampling="4:2:2"))

@@ -222,7 +222,7 @@ def test_sanitizer_script(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatc
     tool.write_text('#!/bin/sh\necho "$*" >>"$0.log"\necho "1 passed"\necho "========= ERROR SUMMARY: 0 errors"\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    command = [ROOT / "scripts" / "gpu-sanitizer.sh", sys.executable, tmp_path / "out", "60"]
+    command = [str(ROOT / "scripts" / "gpu-sanitizer.sh"), sys.executable, str(tmp_path / "out"), "60"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     tools = checks.read(tmp_path / "out")["sanitizer"]
     assert {name: (t["errors"], t["passed"]) for name, t in tools.items()} == dict.fromkeys(

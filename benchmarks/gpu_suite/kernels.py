@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-import statistics
 import tempfile
-import time
 from typing import Any
 
 import photographs
@@ -33,7 +31,7 @@ COPY_BYTES = 1 << 30
 
 def run(context: Context) -> None:
     result = context.result
-    result["copy"] = {"bytes": COPY_BYTES, "bytes_per_second": copy_bandwidth(COPY_BYTES)}
+    result["copy"] = {"bytes": COPY_BYTES, "bytes_per_second": copy_bandwidth(context, COPY_BYTES)}
     images = photographs.load("natural", 8 if context.quick else None).images
     batch = (images * BATCH)[: 8 if context.quick else BATCH]
     failures: dict[str, str] = {}
@@ -51,7 +49,6 @@ def run(context: Context) -> None:
         result["nvjpeg_alone_ms"] = round(len(batch) * interleaved({"alone": once}, 15)["alone"].median, 4)
     moved = sum(map(bytes_of, batch))
     result |= {"batch": len(batch), "moved_bytes": moved}
-    result["copy_of_as_many"] = {"bytes": moved, "bytes_per_second": copy_bandwidth(max(2, moved) // 2)}
     for key in MODES:
         with context.attempt(key, failures):
             mode = _mode(BY_KEY[key].make(JOB, "cuda", cores()), batch)
@@ -66,19 +63,18 @@ def run(context: Context) -> None:
                 mode["adds_to_nvjpeg_alone"] = round(added / result["nvjpeg_alone_ms"], 5)
 
 
-def copy_bandwidth(count: int, tries: int = 12) -> float:
+def copy_bandwidth(context: Context, count: int) -> float:
     """Bytes read and written a second, of the fastest of some device-to-device copies of `count` bytes."""
-    source = torch.zeros(count, dtype=torch.uint8, device="cuda")
+    source = torch.zeros(count, dtype=torch.uint8, device=context.memory)
     target = torch.empty_like(source)
-    best = float("inf")
-    for _ in range(tries):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
+
+    def once() -> int:
         target.copy_(source)
-        end.record()
-        end.synchronize()
-        best = min(best, start.elapsed_time(end) / 1e3)
-    return 2 * count / best
+        context.synchronize()
+        return 1
+
+    once()
+    return 2 * count / (min(interleaved({"copy": once}, 12)["copy"].rounds_ms) / 1e3)
 
 
 def bytes_of(data: bytes) -> int:
@@ -100,12 +96,6 @@ def _mode(run: Any, images: list[bytes]) -> dict[str, Any]:
     for _ in range(3):
         run(images)
     torch.cuda.synchronize()
-    after: list[float] = []
-    for _ in range(PROFILED):
-        run(images)
-        start = time.perf_counter()
-        torch.cuda.synchronize()
-        after.append(1e3 * (time.perf_counter() - start))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "trace.json"
         # The trace has all that CUDA did in this process, also kernels that torch knows nothing of.
@@ -115,12 +105,7 @@ def _mode(run: Any, images: list[bytes]) -> dict[str, Any]:
                 torch.cuda.synchronize()
         profiler.export_chrome_trace(str(path))
         events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
-    # What is still to be done when the call returns: an upper bound of the last kernels, seen without a profiler.
-    return {
-        "decoders": run.decoders(images),
-        "after_return_ms": round(statistics.median(after), 4),
-        **sums(events, PROFILED),
-    }
+    return {"decoders": run.decoders(images)} | sums(events, PROFILED)
 
 
 def sums(events: list[dict[str, Any]], batches: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import photographs
 import torch
+from implementations.ours import Fidelity
 
 import fastpre
 from fastpre import _core
@@ -19,12 +20,13 @@ from .context import Context
 
 THREADS = 4
 # What a decoder gives is always the same; "auto" may choose another one the next time, so only exact is left to it.
-MODES = (("exact", "auto"), ("fast", "hardware"), ("fast", "coefficients"))
+MODES: tuple[tuple[Fidelity, str], ...] = (("exact", "auto"), ("fast", "hardware"), ("fast", "coefficients"))
 MOST_TURNS = 40
+ORDER: tuple[Fidelity, ...] = ("fast", "exact", "fast")  # of batches whose memory is watched
 THREADS_SHARE = 0.3  # of the time
 
 BATCHES = 10_000
-POOL = 160  # different images
+SIZES = 20  # of images
 LARGEST_SIDE, LARGEST_BATCH = 1400, 24
 LARGEST_FIRST = 12  # such batches
 EARLY = 100  # batches; growth is from there on
@@ -38,12 +40,16 @@ def run(context: Context) -> None:
         seconds = context.left() * THREADS_SHARE / (len(MODES) - i)
         context.result["threads"][f"{fidelity}, {decoder}"] = threads(context, fidelity, decoder, batches, seconds)
         context.save()
-    context.result["devices"] = _other_devices(batches[-1]) if context.device == "cuda" else {}
+    if context.device == "cuda":
+        os.environ["FASTPRE_CUDA_DECODER"] = "auto"
+        devices = [fastpre.Preprocessor(device=f"cuda:{i}") for i in range(torch.cuda.device_count())]
+        first, *others = [preprocessor(batches[-1]).cpu() for preprocessor in devices]
+        context.result["devices_that_differ"] = sum(not torch.equal(other, first) for other in others)
     memory(context)
 
 
 def threads(
-    context: Context, fidelity: str, decoder: str, batches: list[list[bytes]], seconds: float
+    context: Context, fidelity: Fidelity, decoder: str, batches: list[list[bytes]], seconds: float
 ) -> dict[str, Any]:
     """Several threads with one Preprocessor, each on its own stream, against one thread."""
     os.environ["FASTPRE_CUDA_DECODER"] = decoder
@@ -75,19 +81,12 @@ def threads(
     return {"batches": len(equal), "different": equal.count(False), "errors": errors}
 
 
-def _other_devices(images: list[bytes]) -> dict[str, bool]:
-    """Whether exact results differ from the first device's."""
-    os.environ["FASTPRE_CUDA_DECODER"] = "auto"
-    first, *others = [fastpre.Preprocessor(device=f"cuda:{i}")(images).cpu() for i in range(torch.cuda.device_count())]
-    return {f"cuda:{i}": not torch.equal(other, first) for i, other in enumerate(others, 1)}
-
-
 def memory(context: Context) -> None:
     """Memory after the hundredth batch, and at ten places from there to the end."""
     os.environ["FASTPRE_CUDA_DECODER"] = "auto"
     rng = random.Random(7)
-    images = pool(rng, context.left() / 3, 12 if context.quick else POOL)
-    preprocessors = [fastpre.Preprocessor(fastpre.Spec(fidelity=f), context.device) for f in ("fast", "exact", "fast")]
+    images = pool(rng, context.left() / 3, 1 if context.quick else SIZES)
+    preprocessors = [fastpre.Preprocessor(fastpre.Spec(fidelity=f), context.device) for f in ORDER]
     samples: list[dict[str, int]] = []
     result = context.result["memory"] = {"images": len(images), "batches": 0, "samples": samples}
     started, done, planned = time.monotonic(), 0, BATCHES
@@ -134,16 +133,11 @@ def _sample(device: str) -> dict[str, int]:
     }
 
 
-def pool(rng: random.Random, seconds: float, count: int) -> list[bytes]:
-    """Of all sizes and kinds; the first two are the largest, sequential and progressive."""
-    end = time.monotonic() + seconds
-    side = LARGEST_SIDE
+def pool(rng: random.Random, seconds: float, sizes: int) -> list[bytes]:
+    """Of all kinds in some sizes; the first two are the largest, sequential and progressive."""
+    end, side = time.monotonic() + seconds, LARGEST_SIDE
     images = [photographs.encode(side, side, subsampling="4:4:4", progressive=p) for p in (False, True)]
-    while len(images) < count and (len(images) < 8 or time.monotonic() < end):
-        width, height = (rng.randint(16, side) for _ in range(2))
-        options: dict[str, Any] = {"quality": rng.randint(40, 97), "progressive": rng.random() < 0.1}
-        mode = "L" if rng.random() < 0.1 else "RGB"
-        if mode == "RGB":
-            options["subsampling"] = rng.choice(("4:2:0", "4:2:2", "4:4:4"))
-        images.append(photographs.encode(width, height, len(images), mode, **options))
+    for seed in range(sizes):
+        if time.monotonic() < end or seed == 0:
+            images += photographs.kinds(rng.randint(16, side // 2), rng.randint(16, side // 2), seed).values()
     return images

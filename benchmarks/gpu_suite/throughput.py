@@ -83,11 +83,10 @@ def measure(context: Context, entries: list[Entry], cell: dict[str, Any], images
             if isinstance(e.run, Fastpre) and e.run.decoder in RAN_AS and RAN_AS[e.run.decoder] not in ran:
                 raise ValueError(f"no image took that decoder: {ran}")
             cell.setdefault("decoders", {})[e.key] = ran
-            once = pass_over(e.run, e.run.taken(images), size, context.synchronize, each=one)
+            taken = e.run.taken(images)
+            once = pass_over(e.run, taken, size, context.synchronize, each=one)
             once()
-            start = time.perf_counter()
-            once()
-            warm[e.key] = time.perf_counter() - start
+            warm[e.key] = len(taken) * interleaved({e.key: once}, 1)[e.key].median / 1e3  # seconds of a pass
             passes[e.key] = once
     if not passes:
         return

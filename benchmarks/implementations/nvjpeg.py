@@ -35,16 +35,6 @@ class NvjpegImage(ctypes.Structure):
     _fields_ = (("channel", ctypes.c_void_p * 4), ("pitch", ctypes.c_size_t * 4))
 
 
-class NvjpegAllocator(ctypes.Structure):
-    """nvjpegDevAllocatorV2_t and nvjpegPinnedAllocatorV2_t."""
-
-    ALLOCATE = ctypes.CFUNCTYPE(
-        ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.c_void_p
-    )
-    FREE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
-    _fields_ = (("allocate", ALLOCATE), ("free", FREE), ("context", ctypes.c_void_p))
-
-
 class NvjpegError(RuntimeError):
     """A call that did not return success."""
 
@@ -80,29 +70,27 @@ class Engines(Run):
     Args:
         path: of the library.
         device: where the planes are.
-        allocators: device's and pinned memory's, for nvjpegCreateExV2; None: CUDA's own.
 
     Raises:
         OSError, NvjpegError: no such library, or no engines.
     """
 
-    def __init__(
-        self, path: str, device: str = "cuda", allocators: tuple[NvjpegAllocator, NvjpegAllocator] | None = None
-    ) -> None:
+    def __init__(self, path: str, device: str = "cuda") -> None:
         self._library, self._device = ctypes.CDLL(path), device
         self._handle, self._state, self._header = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
         self._initialized_for = 0
         self._supported: dict[bytes, bool] = {}
         self._batches: dict[tuple[int, ...], Batch] = {}
-        memory = (None, None) if allocators is None else tuple(map(ctypes.byref, allocators))
-        create = "CreateEx" if allocators is None else "CreateExV2"
-        self._call(create, BACKEND_HARDWARE, *memory, ctypes.c_uint(0), ctypes.byref(self._handle))
+        self._create(BACKEND_HARDWARE, ctypes.c_uint(0), ctypes.byref(self._handle))
         self._call("JpegStateCreate", self._handle, ctypes.byref(self._state))
         self._call("JpegStreamCreate", self._handle, ctypes.byref(self._header))
         engines, cores = ctypes.c_uint(), ctypes.c_uint()
         self._call("GetHardwareDecoderInfo", self._handle, ctypes.byref(engines), ctypes.byref(cores))
         if engines.value == 0:
             raise NvjpegError("this device has no JPEG engines, or this nvJPEG does not find them")
+
+    def _create(self, backend: int, flags: Any, handle: Any) -> None:
+        self._call("CreateEx", backend, None, None, flags, handle)  # with CUDA's own allocators
 
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, f"nvjpeg{name}")(*arguments)

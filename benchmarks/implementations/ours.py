@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tasks import Job
@@ -16,11 +16,13 @@ import fastpre
 
 from .base import Array, Implementation, Run
 
+Fidelity = Literal["exact", "fast"]
+
 # FASTPRE_CUDA_DECODER, and the decoder that a record names then.
 RAN_AS = {"hardware": "nvjpeg-hardware", "hybrid": "nvjpeg-cuda", "coefficients": "fastpre"}
 
 
-def spec_of(job: Job, fidelity: str = "exact") -> fastpre.Spec:
+def spec_of(job: Job, fidelity: Fidelity = "exact") -> fastpre.Spec:
     return fastpre.Spec(
         resize=job.resize,
         crop=job.crop,
@@ -37,7 +39,7 @@ class Fastpre(Run):
         decoder: FASTPRE_CUDA_DECODER, which is read at every call on a device.
     """
 
-    def __init__(self, job: Job, device: str, threads: int, fidelity: str, decoder: str) -> None:
+    def __init__(self, job: Job, device: str, threads: int, fidelity: Fidelity, decoder: str) -> None:
         self.decoder = None if device == "cpu" else decoder
         self.preprocessor = fastpre.Preprocessor(spec_of(job, fidelity), device, threads)
 
@@ -74,7 +76,7 @@ class Copied(Run):
         return self._preprocessor(images).to("cuda", non_blocking=True)
 
 
-def _fastpre(fidelity: str, decoder: str = "auto") -> Callable[[Job, str, int], Run]:
+def _fastpre(fidelity: Fidelity, decoder: str = "auto") -> Callable[[Job, str, int], Run]:
     return lambda job, device, threads: Fastpre(job, device, threads, fidelity, decoder)
 
 

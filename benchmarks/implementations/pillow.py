@@ -1,4 +1,4 @@
-"""Pillow and Pillow-SIMD alone; resizing jobs end at uint8 HWC pixels."""
+"""Pillow alone, or Pillow-SIMD where it stands in its place; resizing jobs end at uint8 HWC pixels."""
 
 from __future__ import annotations
 
@@ -28,25 +28,10 @@ def _pillow(job: Job, draft: bool = False) -> One:
     return one
 
 
-def _simd() -> str | None:
-    import PIL
-
-    return PIL.__version__ if ".post" in PIL.__version__ else None
-
-
-def _no_pillow() -> str | None:
-    return f"the installed PIL is Pillow-SIMD {_simd()}" if _simd() else None
-
-
 ALL = (
-    Implementation("pillow", "Pillow, uint8 only", each(_pillow, pixels=True), missing=_no_pillow),
+    Implementation("pillow", "Pillow, uint8 only", each(_pillow, pixels=True)),
     Implementation(
         *("pillow-draft", "Pillow draft mode, uint8 only", each(_pillow, pixels=True, draft=True)),
-        missing=_no_pillow,
         does=lambda job: job.scaled_decode,
-    ),
-    Implementation(
-        *("pillow-simd", "Pillow-SIMD, uint8 only", each(_pillow, pixels=True)),
-        missing=lambda: None if _simd() else "the installed PIL is not Pillow-SIMD",
     ),
 )
