@@ -110,7 +110,8 @@ def _child(order: dict[str, Any], most: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fastpre-gpu-") as folder:
         path, log = pathlib.Path(folder) / "result.json", pathlib.Path(folder) / "log"
         command = [sys.executable, "-X", "faulthandler", "-m", "gpu_suite.sections", json.dumps(order), str(path)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BENCHMARKS), os.environ.get("PYTHONPATH", "")])}
+        places = [str(BENCHMARKS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
         if order["device"] == "emulated" and not order["module"].endswith(".device"):
             environment.setdefault("FASTPRE_NVJPEG", NO_NVJPEG)
         started = time.monotonic()
