@@ -17,6 +17,8 @@ from gpu_suite.context import Context
 from implementations import nvjpeg
 from photographs import Photographs
 
+import fastpre
+
 pytestmark = pytest.mark.filterwarnings("default")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -93,6 +95,18 @@ def test_soak(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = [{"batches": n, "device": d} for n, d in ((100, 7), (600, 9), (1100, 8))]
     assert soak.growth(samples) == {"growth_bytes": {"device": 1}, "highest_growth_bytes": {"device": 2}}
     assert soak.growth(samples[:1])["growth_bytes"] is None
+
+
+def test_wrong_results_of_a_device_are_noticed(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fastpre.Preprocessor
+    other = fastpre.Spec(resize=300)
+    monkeypatch.setattr(
+        fastpre, "Preprocessor", lambda *_, device="cpu": real(other if device != "cpu" else None, device)
+    )
+    found = difference.exact(TINY, "emulated")
+    assert (found["equal"], found["different"], found["first_different"][0]["image"]) == (0, 2, "a")
+    monkeypatch.setattr(fastpre, "Preprocessor", lambda *_: lambda batch: torch.rand(1))
+    assert soak.threads(context, "exact", "auto", [TINY.images], 0.1)["different"] > 0
 
 
 def test_a_gpu_that_is_not_used_is_told_from_none() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import charts
 import comparison
+import loader
 import numpy as np
 import photographs
 import pytest
@@ -132,6 +133,22 @@ def test_wrong_results_are_refused(kind: type[Run], required: float | None, refu
     assert found.refusal == refusal
     if kind is Wrong:
         assert found.mean_psnr_db == pytest.approx(20 * math.log10(255 / 4))
+
+
+def test_what_is_refused_has_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Implementation("wrong", "wrong", lambda *_: Wrong(), required_db=math.inf)
+    monkeypatch.setattr(comparison, "able", lambda job, only=None: ([wrong, BY_KEY["pillow"]], {"x": "is missing"}))
+    outcome = comparison.compare(TASKS["decode"], [BASELINES["420"]], 1, 1, None)
+    assert [row["key"] for row in outcome["rows"]] == ["pillow"]
+    assert outcome["absent"] == {"x": "is missing", "wrong": "refused: 1 of 1 results differ from the reference"}
+
+
+@pytest.mark.parametrize(("labels", "add", "refused"), [([0], 0.0, False), ([3], 0.0, True), ([0], 0.01, True)])
+def test_a_loader_is_checked(labels: list[int], add: float, refused: bool) -> None:
+    images = [photographs.encode(60, 50)]
+    batch = reference(Job(), images).result + add
+    found = loader._check(Job(), "fastpre-here", [[batch, torch.tensor(labels)]], images)
+    assert (found.refusal is not None) == refused
 
 
 def test_difference() -> None:
