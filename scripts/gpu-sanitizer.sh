@@ -35,7 +35,14 @@ end=$(($(date +%s) + seconds)) left=5 status=0
 # Our kernels only, by their namespace in mangled names; errors of CUDA calls are reported by whatever library.
 check() {
     now=$(date +%s)
-    share=$(((end - now) / left)) left=$((left - 1))
+    rest=$((end - now))
+    share=$((rest / left)) left=$((left - 1))
+    # Less than 40 s is of little use: torch has to be imported under the tool.
+    if [ $share -lt 40 ]; then share=$((rest < 40 ? rest : 40)); fi
+    [ $share -ge 15 ] || {
+        echo "gpu-sanitizer: $1: not run, no time left"
+        return
+    }
     code=0
     FASTPRE_TESTS_UNTIL=$((now + share - share / 6)) timeout -k 5 "$((share + 1))" "$tool" --tool "$2" --error-exitcode 3 \
         --kernel-name kns=fastpre --print-limit 20 --target-processes all \
