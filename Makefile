@@ -30,10 +30,10 @@ $(DEMO_STAMP) $(DEV_STAMP): export FASTPRE_CUDA_ARCHITECTURES ?= native
 $(DEV_STAMP): export FASTPRE_BUILD_PROBE = ON
 $(DEMO_STAMP): export FASTPRE_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),AUTO,OFF)
 
-.PHONY: help demo test wheel lint sanitize kernels fuzz neon gpu docs bench clean
+.PHONY: help demo test wheel lint sanitize kernels fuzz neon gpu gpu-tests gpu-sanitizer docs bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  IMAGES=folder: your own photographs, for demo and bench; PYTHON=/path/to/python3: for the first set-up"
 	@echo "  FASTPRE_CUDA=AUTO|ON|OFF: compile the CUDA backend; AUTO: if there is nvcc (demo: and a GPU)"
 	@echo "  FASTPRE_CUDA_ARCHITECTURES=all|native|\"80;90\": for which GPUs; native: this machine's (wheel: all)"
@@ -71,8 +71,14 @@ fuzz: $(DEV_STAMP) ## Fuzz the core for FUZZ_SECONDS (needs clang)
 neon: $(VENV)/venv.stamp ## Run the C++ tests for 64-bit ARM under QEMU (Debian)
 	scripts/test-neon.sh $(BIN)
 
-gpu: $(DEV_STAMP) ## Test and measure the CUDA backend on a GPU, into out/gpu; without one, what the emulator can show
+gpu: $(DEV_STAMP) ## Measure the CUDA backend on a GPU, into out/gpu; without one, what the emulator can show
 	$(BIN)/python benchmarks/gpu.py --out $(OUT)/gpu $(GPU_OPTIONS)
+
+gpu-tests: $(DEV_STAMP) ## Run the CUDA tests, on a GPU where there is one; `make gpu` reports them too
+	$(BIN)/python -m pytest -q --junitxml=$(OUT)/gpu/tests.xml tests/cuda
+
+gpu-sanitizer: $(DEV_STAMP) ## Run CUDA tests under compute-sanitizer on a GPU; `make gpu` reports it too
+	scripts/gpu-sanitizer.sh $(BIN)/python $(OUT)/gpu
 
 docs: $(DEV_STAMP) ## Write the API reference from the docstrings to out/api
 	$(BIN)/pdoc -o $(OUT)/api --docformat google fastpre
@@ -81,7 +87,7 @@ bench: $(DEV_STAMP) ## Compare speeds with other libraries on this machine
 	$(BIN)/fastpre bench $(if $(IMAGES),"$(IMAGES)")
 
 clean: ## Remove everything that was built, downloaded or written
-	rm -rf $(VENV) build dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # Stamps: a second call installs nothing, unless a source or pyproject.toml has changed.
 $(VENV)/venv.stamp: $(SETUP)

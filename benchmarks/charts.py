@@ -36,7 +36,7 @@ LEGEND = {"fastpre": OURS, "equal to Pillow in every bit": EXACT, "other numbers
 
 
 def color(row: dict[str, Any]) -> str:
-    """By what a bar stands for: a part, ours, a peer with the reference's bits, or a peer with others."""
+    """By what a bar stands for: a part, fastpre, another one with the reference's bits, or one with others."""
     agreement = row["agreement"]
     if row.get("part"):
         return PART

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Iterator
 from typing import Any
+
+from fastpre import _core
 
 PACKAGES = (
     *("torch", "torchvision", "torchcodec", "numpy", "pillow", "pillow-simd"),
-    *("opencv-python", "opencv-python-headless", "simplejpeg"),
-    *("nvidia-dali-cuda120", "nvidia-dali-cuda130", "tensorflow", "tensorflow-cpu"),
+    *("opencv-python", "opencv-python-headless", "simplejpeg", "tensorflow", "tensorflow-cpu", "kornia-rs"),
+    *("nvidia-dali-cuda120", "nvidia-dali-cuda130", "nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
+    *("nvidia-nvjpeg", "nvidia-nvjpeg-cu12"),
 )
 
 
 def describe() -> dict[str, Any]:
-    """Everything for the report; says nothing about who or where the machine is."""
-    from fastpre import _core
-
+    """Everything for the report; says nothing about whose or where the machine is."""
+    found = {}
+    for package in sorted(PACKAGES):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
     return {
         "cpu": cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "fastpre": {name: value for name, value in _core.build_info().items() if name != "cuda_missing"},
-        "libraries": dict(sorted(_versions().items())),
+        "libraries": found,
         "commit": commit(),
         "load_average": round(os.getloadavg()[0], 2),
     }
@@ -45,10 +52,8 @@ def commit() -> str | None:
     """The checked-out commit, with "+" if files differ from it; None outside a git repository."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=pathlib.Path(__file__).parent, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        here = pathlib.Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain") else "")
@@ -56,11 +61,21 @@ def commit() -> str | None:
         return None
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@contextlib.contextmanager
+def pinned_to_one_core() -> Iterator[int]:
+    """Runs on one core, the last of those allowed (interrupts favour the first).
+
+    Threads made inside inherit the pin; threads that already run do not get it.
+    """
+    allowed = os.sched_getaffinity(0)
+    core = max(allowed)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield core
+    finally:
+        os.sched_setaffinity(0, allowed)

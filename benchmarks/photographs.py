@@ -1,50 +1,47 @@
-"""The photographs: the project's corpus where it is at hand, else the few that ship in PyPI packages."""
+"""The images: the project's corpus where it is at hand, else made ones."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib.util
 import io
 import os
 import pathlib
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
+from fastpre.cli.photographs import generated
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-# Files inside the wheels of scikit-image and scikit-learn.
-PACKAGED = {
-    "skimage": ("data/hubble_deep_field.jpg", "data/retina.jpg", "data/rocket.jpg", "data/astronaut.png",
-                "data/chelsea.png", "data/coffee.png"),
-    "sklearn": ("datasets/images/china.jpg", "datasets/images/flower.jpg"),
-}  # fmt: skip
-
-
-class NoPhotographs(RuntimeError):
-    """Neither the corpus nor a package with photographs is here."""
+SETS = ("natural", "large", "small", "odd")
+GENERATED = "generated"
+SIZES = {"natural": (500, 375), "large": (4000, 3000), "small": (100, 75)}
+COUNT = {"natural": 16, "large": 3, "small": 16}  # of made ones
+ORIENTATION = 0x0112
 
 
 @dataclasses.dataclass(frozen=True)
-class Photos:
-    """Compressed photographs and where they are from.
+class Photographs:
+    """Compressed images and where they are from.
 
     Attributes:
         source: in words, for the report.
         names: one for each image.
-        images: complete JPEG streams.
+        images: JPEG streams; complete, except that those of the set "odd" may be anything.
     """
 
     source: str
     names: list[str]
     images: list[bytes]
 
-    def first(self, count: int) -> Photos:
+    def first(self, count: int | None) -> Photographs:
         """At most `count` of them, evenly spaced, so that a subset stays a fair sample of the set."""
-        if count >= len(self.images):
+        if count is None or count >= len(self.images):
             return self
         picked = [i * len(self.images) // count for i in range(count)]
-        return Photos(self.source, [self.names[i] for i in picked], [self.images[i] for i in picked])
+        return Photographs(self.source, [self.names[i] for i in picked], [self.images[i] for i in picked])
 
 
 def folder() -> pathlib.Path | None:
@@ -53,46 +50,48 @@ def folder() -> pathlib.Path | None:
     return root if (root / "INDEX.csv").is_file() else None
 
 
-def load(photos: str) -> Photos:
-    """One set, "natural", "large" or "small": the images that Pillow itself can open.
-
-    Raises:
-        NoPhotographs: with the way to get some.
-    """
+def load(name: str, count: int | None = None) -> Photographs:
+    """One of SETS, or at most `count` of it; of the first three, the images that Pillow itself can open."""
     root = folder()
-    return _packaged(photos) if root is None else _indexed(root, photos)
-
-
-def _indexed(root: pathlib.Path, photos: str) -> Photos:
-    with open(root / "INDEX.csv", newline="", encoding="utf-8") as f:
-        names = [row["file"] for row in csv.DictReader(f) if row["set"] == photos and row["pillow_ok"] == "1"]
-    names.sort()
-    return Photos(f"corpus/{photos}", names, [(root / photos / name).read_bytes() for name in names])
-
-
-def _packaged(photos: str) -> Photos:
-    names, images = [], []
-    for package, files in PACKAGED.items():
-        spec = importlib.util.find_spec(package)
-        for file in files if spec and spec.origin else ():
-            path = pathlib.Path(spec.origin).parent / file  # type: ignore[union-attr, arg-type]
-            if path.is_file():
-                names.append(f"{package}/{file}")
-                images.append(_as_set(path, photos))
-    if not images:
-        raise NoPhotographs("no photographs: set FASTPRE_CORPUS, or pip install scikit-image scikit-learn")
-    how = {"natural": "shrunk to 500 pixels", "large": "enlarged to 12 MP", "small": "shrunk to 100 pixels"}
-    return Photos(f"{len(images)} photographs of {' and '.join(PACKAGED)}, {how[photos]}", names, images)
-
-
-def _as_set(path: pathlib.Path, photos: str) -> bytes:
-    image = Image.open(path).convert("RGB")
-    if photos == "large":
-        scale = (12e6 / (image.width * image.height)) ** 0.5
-        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    if root is not None:
+        with open(root / "INDEX.csv", newline="", encoding="utf-8") as f:
+            rows = [row for row in csv.DictReader(f) if row["set"] == name]
+        names = sorted(row["file"] for row in rows if name == "odd" or row["pillow_ok"] == "1")
+        return Photographs(f"corpus/{name}", names, [(root / name / file).read_bytes() for file in names]).first(count)
+    if name == "odd":
+        images = [*kinds(130, 90).values(), *kinds(33, 21).values()]
     else:
-        side = 500 if photos == "natural" else 100
-        image.thumbnail((side, side))
+        width, height = SIZES[name]
+        made = min(COUNT[name], COUNT[name] if count is None else count)
+        images = [generated(1, height - 3 * i, width + 8 * i, i)[0] for i in range(made)]
+    return Photographs(GENERATED, [f"{GENERATED}-{name}-{i}" for i in range(len(images))], images).first(count)
+
+
+def encode(width: int, height: int, seed: int = 0, mode: str = "RGB", orientation: int = 1, **options: Any) -> bytes:
+    """Soft shapes with a little noise: about the bytes a pixel that a photograph has."""
+    rng = np.random.default_rng([seed, width, height])
+    rough = rng.integers(0, 256, (9, 9, len(mode)), np.uint8).squeeze()
+    soft = np.asarray(Image.fromarray(rough, mode).resize((width, height), Image.Resampling.BICUBIC), np.int16)
+    noise = rng.integers(-12, 13, soft.shape[:2], np.int16)
+    pixels = np.clip(soft + (noise if soft.ndim == 2 else noise[..., None]), 0, 255).astype(np.uint8)
+    exif = Image.Exif()
+    if orientation != 1:
+        exif[ORIENTATION] = orientation
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=90)
+    Image.fromarray(pixels, mode).save(stream, "JPEG", exif=exif, **({"quality": 88} | options))
     return stream.getvalue()
+
+
+def kinds(width: int, height: int, seed: int = 0) -> dict[str, bytes]:
+    """One of each kind that decoders tell apart, all of about this size."""
+    return {
+        "420": encode(width, height, seed, subsampling="4:2:0"),
+        "422": encode(width + 1, height, seed, subsampling="4:2:2"),
+        "444": encode(width, height + 1, seed, subsampling="4:4:4"),
+        "gray": encode(width + 3, height, seed, "L"),
+        "progressive": encode(width, height + 2, seed, progressive=True),
+        "restarts": encode(width + 7, height, seed, restart_marker_blocks=3),
+        "rotated": encode(width, height + 5, seed, orientation=6),
+        "tall": encode(max(8, width // 4), 4 * height, seed),
+        "cmyk": encode(width, height, seed, "CMYK"),
+    }

@@ -1,26 +1,26 @@
-"""Results as JSON files and as a short table."""
+"""Results as JSON files and as a short table: `python benchmarks/report.py results/*.json` prints stored ones."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import pathlib
+import sys
 from typing import Any
 
 import machine
 import targets
-from outcome import BASELINE, Outcome
-from photographs import Photos
-from tasks import Task
+from photographs import Photographs
+from tasks import BASELINE, Task
 
 NAMED = 8  # images that are left out, in a table
 QUIET = 0.95  # of a pinned core; less means that another process ran on it
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
 
-def record(task: Task, threads: str, photos: Photos, rounds: int, outcome: Outcome) -> dict[str, Any]:
+def record(task: Task, threads: str, photos: Photographs, rounds: int, outcome: dict[str, Any]) -> dict[str, Any]:
     """A task's result as it is stored."""
-    return {
+    result = {
         "task": task.name,
         "title": task.title,
         "threads": threads,
@@ -29,11 +29,11 @@ def record(task: Task, threads: str, photos: Photos, rounds: int, outcome: Outco
         "photos": photos.source,
         "images": len(photos.images),
         "rounds": rounds,
-        "rows": [row.as_json() for row in outcome.rows],
-        "absent": outcome.absent,
-        "left_out": {photos.names[i]: why for i, why in outcome.left_out.items()},
-        "targets": targets.judge(task.name, threads, outcome),
+        **outcome,
+        "left_out": {photos.names[i]: why for i, why in outcome["left_out"].items()},
     }
+    judged = targets.judge(targets.TARGETS.get((task.name, threads), []), result)
+    return result | {"targets": [t for t in judged if t["value"] is not None]}
 
 
 def write(result: dict[str, Any], folder: pathlib.Path = RESULTS) -> pathlib.Path:
@@ -55,7 +55,7 @@ def latest(folder: pathlib.Path = RESULTS) -> dict[tuple[str, str], dict[str, An
 
 def table(result: dict[str, Any]) -> str:
     """A few lines of plain text: rows from the fastest to the slowest, stages, absentees, targets."""
-    about = result["machine"]
+    about, rows = result["machine"], sorted(result["rows"], key=lambda row: row["ms"]["median"])
     where = "one pinned core" if result["threads"] == "1" else f"{about['cores']} cores"
     lines = [
         f"{result['task']}: {result['title']}",
@@ -65,11 +65,11 @@ def table(result: dict[str, Any]) -> str:
         f"{'':36}{'ms/image':>9}{'min':>9}{'max':>9}{'iqr':>8}{'img/s':>8}{'ratio':>7}"
         f"{'cores':>7}{'equal':>9}{'diff':>6}{'psnr':>7}",
     ]
-    base = next((row["ms"]["median"] for row in result["rows"] if _base_of(row["key"])), None)
-    for row in sorted(result["rows"], key=lambda row: row["ms"]["median"]):
+    base = next((row["ms"]["median"] for row in rows if row["key"] in (BASELINE, f"{BASELINE} x1")), None)
+    for row in rows:
         same_images = row.get("images", result["images"]) == result["images"]
         lines.append(_line(row, base if same_images else None))
-    lines += ["", *_stage_lines(result["rows"]), *_fidelity_lines(result["rows"])]
+    lines += ["", *(line for row in rows for line in _remarks(row))]
     left_out = result["left_out"]
     if left_out:
         some = [f"{name} ({why})" for name, why in list(left_out.items())[:NAMED]]
@@ -78,28 +78,19 @@ def table(result: dict[str, Any]) -> str:
             f"  parts of decoding were timed without {len(left_out)} of the images, which fastpre's decoder declines: "
             f"{', '.join(some + more)}"
         )
-    waited = min((row.get("cores_used", 1) for row in result["rows"]), default=1)
+    waited = min((row.get("cores_used", 1) for row in rows), default=1)
     if result["threads"] == "1" and waited < QUIET:
-        lines.append(f"  busy machine: somebody had only {waited:.2f} of the core; measure again when it is quiet")
+        lines.append(f"  busy machine: one had only {waited:.2f} of the core; measure again when it is quiet")
     lines += [f"  not run: {key}: {why}" for key, why in result["absent"].items()]
-    for t in result["targets"]:
-        sign, verdict = ("<=" if t["at_most"] else ">="), ("met" if t["met"] else "MISSED")
-        stretch = f" (better {t['stretch']:.2f})" if "stretch" in t else ""
-        lines.append(f"  target: {t['text']} {sign} {t['bound']:.2f}{stretch}: {t['value']:.3f}  {verdict}")
-    return "\n".join(lines) + "\n"
-
-
-def _base_of(key: str) -> bool:
-    return key in (BASELINE, f"{BASELINE} x1")
+    return "\n".join([*lines, *(f"  target: {targets.line(t)}" for t in result["targets"])]) + "\n"
 
 
 def _line(row: dict[str, Any], base: float | None) -> str:
-    ms = row["ms"]
+    ms, a = row["ms"], row.get("agreement")
     ratio = f"{ms['median'] / base:.2f}" if base else "-"
+    used = f"{row['cores_used']:.2f}" if "cores_used" in row else "-"
     line = f"  {row['label']:34}{ms['median']:9.3f}{ms['min']:9.3f}{ms['max']:9.3f}{ms['iqr']:8.3f}"
-    used = "-" if row.get("cores_used") is None else f"{row['cores_used']:.2f}"
     line += f"{1e3 / ms['median']:8.0f}{ratio:>7}{used:>7}"
-    a = row.get("agreement")
     if a is None:
         return line
     psnr = "-" if a["psnr_db"] is None else f"{a['psnr_db']:.1f}"
@@ -107,31 +98,26 @@ def _line(row: dict[str, Any], base: float | None) -> str:
     return f"{line}{equal:>9}{a['max_difference']:6.1f}{psnr:>7}"
 
 
-def _stage_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """A call's stages; and how a row was checked that need not equal the reference."""
     lines = []
-    for row in rows:
-        s = row.get("stages_us")
-        if s:
-            after = s["header"] + s["resample"] + s["normalize"]
-            parts = f"header {s['header']:.0f}, resample {s['resample']:.0f}, normalize {s['normalize']:.0f}"
-            lines.append(
-                f"  {row['label']}: decode {s['decode']:.0f} us, after it {after:.0f} us ({parts}), "
-                f"around the stages {s['outside']:.0f} us"
-            )
+    s, a = row.get("stages_us"), row.get("agreement") or {}
+    if s:
+        after = s["header"] + s["resample"] + s["normalize"]
+        lines.append(
+            f"  {row['label']}: decode {s['decode']:.0f} us, after it {after:.0f} us (header {s['header']:.0f}, "
+            f"resample {s['resample']:.0f}, normalize {s['normalize']:.0f}), around the stages {s['outside']:.0f} us"
+        )
+    required = a.get("required_mean_psnr_db")
+    if required is not None:
+        found = "all equal" if a["mean_psnr_db"] is None else f"{a['mean_psnr_db']:.1f} dB"
+        lines.append(
+            f"  {row['label']}: not held to every bit but to an image's mean PSNR of {required:.0f} dB or more "
+            f"to the exact result: {found}"
+        )
     return lines
 
 
-def _fidelity_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """How rows were checked that need not equal the reference."""
-    lines = []
-    for row in rows:
-        a = row.get("agreement") or {}
-        required = a.get("required_mean_psnr_db")
-        if required is not None:
-            mean = a["mean_psnr_db"]
-            found = "all equal" if mean is None else f"{mean:.1f} dB"
-            lines.append(
-                f"  {row['label']}: not held to every bit but to an image's mean PSNR of {required:.0f} dB or more "
-                f"to the exact result: {found}"
-            )
-    return lines
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print(table(json.loads(pathlib.Path(name).read_text(encoding="utf-8"))))

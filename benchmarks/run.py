@@ -1,4 +1,4 @@
-"""Measures fastpre beside its peers: `python benchmarks/run.py --task natural --threads 1`."""
+"""Measures fastpre beside other implementations: `python benchmarks/run.py --task natural --threads 1`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import pathlib
 import subprocess
 import sys
 import warnings
-from types import ModuleType
 
-import images
-import measure
+import comparison
+import machine
 import photographs
 import report
-import scaling
-import single
-from competitors import BY_KEY
+import torch
+from implementations import BY_KEY
 from tasks import TASKS, Task
 
 
@@ -26,35 +24,25 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", choices=["1", "all"], default="1", help="one pinned core, or every core with batches")
     p.add_argument("--rounds", type=int, default=7, help="timed rounds after the check and a warm-up (default 7)")
     p.add_argument("--images", type=int, help="at most so many images, evenly spaced in the set")
-    p.add_argument("--only", nargs="+", choices=[*BY_KEY], metavar="KEY", help=f"of {', '.join(BY_KEY)}")
+    keys = [*(key for key, i in BY_KEY.items() if "cpu" in i.devices), "fastpre-here"]
+    p.add_argument("--only", nargs="+", choices=keys, metavar="KEY", help=f"of {', '.join(keys)}")
     p.add_argument("--results", type=pathlib.Path, default=report.RESULTS, help="folder for the JSON files")
     return p
 
 
 def run(task: Task, arguments: argparse.Namespace) -> None:
     """One task in this process: measures, stores, prints."""
-    import torch
-
     torch.set_num_threads(1)
-    # The peers' tensors only read the compressed bytes.
+    # The tensors that other libraries are given only read the compressed bytes.
     warnings.filterwarnings("ignore", "The given buffer is not writable")
     pinned = task.kind == "images" and arguments.threads == "1"
-    threads = 1 if pinned else measure.cores()
+    threads = 1 if pinned else machine.cores()
     photos = photographs.load(task.photos).first(min(task.limit, arguments.images or task.limit))
-    with measure.pinned_to_one_core() if pinned else contextlib.nullcontext():
-        outcome = _module(task).run(task, photos.images, threads, arguments.rounds, arguments.only)
-    label = "1" if pinned else "all"
-    result = report.record(task, label, photos, arguments.rounds, outcome)
+    with machine.pinned_to_one_core() if pinned else contextlib.nullcontext():
+        outcome = comparison.compare(task, photos.images, threads, arguments.rounds, arguments.only)
+    result = report.record(task, "1" if pinned else "all", photos, arguments.rounds, outcome)
     report.write(result, arguments.results)
     print(report.table(result), flush=True)
-
-
-def _module(task: Task) -> ModuleType:
-    if task.kind == "loader":
-        import loader
-
-        return loader
-    return {"images": images, "scaling": scaling, "single": single}[task.kind]
 
 
 def run_all(arguments: argparse.Namespace) -> int:
@@ -76,7 +64,7 @@ def main() -> int:
         return run_all(arguments)
     try:
         run(TASKS[arguments.task], arguments)
-    except (photographs.NoPhotographs, images.NotBatchable) as e:
+    except comparison.NotBatchable as e:
         print(e, file=sys.stderr)
         return 1
     return 0

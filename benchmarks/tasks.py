@@ -1,4 +1,4 @@
-"""What is measured: a set of photographs and the job that every competitor does on each of them."""
+"""What is measured: a set of photographs and the job that every implementation does on each of them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Job:
     Attributes:
         resize: the shorter side, in pixels; None: decode only.
         crop: the side of the central square that is kept; None: decode only.
-        interpolation: "bilinear" or "bicubic", antialiased where the competitor can.
-        scaled_decode: also enter the competitors that let libjpeg shrink while it decodes (DCT scaling).
-        parts: keys of the parts of decoding that are timed beside whole calls (parts.py).
+        interpolation: "bilinear" or "bicubic", antialiased where the implementation can.
+        scaled_decode: implementations that let libjpeg shrink while it decodes (DCT scaling) take part too.
+        parts: keys of the parts of decoding that are timed beside whole calls (implementations/parts.py).
     """
 
     resize: int | None = 256
@@ -37,10 +37,11 @@ class Job:
         shorter = min(height, width)
         return self.resize * height // shorter, self.resize * width // shorter
 
-    def window(self, height: int, width: int) -> tuple[int, int]:
-        """(top, left) of the crop in a resized image, rounded as torchvision's `CenterCrop` does."""
+    def window(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) of the crop in a resized image, rounded as torchvision's `CenterCrop` does."""
         assert self.crop is not None
-        return round((height - self.crop) / 2), round((width - self.crop) / 2)
+        left, top = round((width - self.crop) / 2), round((height - self.crop) / 2)
+        return left, top, left + self.crop, top + self.crop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +51,8 @@ class Task:
     Attributes:
         photos: which set of the corpus: natural, large or small.
         limit: at most this many images, which bounds the time of a round.
-        kind: "images": one call an image, or batches with all cores; "scaling": the same batch with
-            one thread and with all; "single": one call an image with one thread and with two;
-            "loader": an epoch of torch's DataLoader.
+        kind: "images": one call an image, or batches with all cores; "scaling": the same batch with one thread and
+            with all; "single": one call an image with one thread and with two; "loader": an epoch of a DataLoader.
     """
 
     name: str
@@ -63,12 +63,14 @@ class Task:
     kind: Literal["images", "scaling", "single", "loader"] = "images"
 
 
+BASELINE = "torchvision-tensor"  # what ratios are to
 TURBO_ENTROPY, ENTROPY = "coefficients/libjpeg-turbo", "coefficients/fastpre"
 TURBO_RGB, RGB = "rgb/libjpeg-turbo", "rgb/fastpre"
+SKIP = "skip/fastpre"
 
 NATURAL = Job(parts=(TURBO_ENTROPY,))
 LARGE = Job(scaled_decode=True, parts=(ENTROPY,))
-DECODE = Job(None, None, parts=(TURBO_ENTROPY, ENTROPY, "skip/fastpre", TURBO_RGB, RGB))
+DECODE = Job(None, None, parts=(TURBO_ENTROPY, ENTROPY, SKIP, TURBO_RGB, RGB))
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -81,6 +83,6 @@ TASKS: dict[str, Task] = {
         Task("decode", "decode to uint8 RGB, nothing else", "natural", DECODE, 96),
         Task("large-one", "photographs of 8 to 16 MP, one at a time, one thread and two", "large", Job(), 11, "single"),
         Task("scaling", "batches with one thread and with all cores", "natural", Job(), 159, "scaling"),
-        Task("loader", "an epoch of a DataLoader with 2 worker processes", "natural", Job(), 159, "loader"),
+        Task("loader", "an epoch of a folder with 2 worker processes", "natural", Job(), 159, "loader"),
     )
 }

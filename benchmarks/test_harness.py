@@ -1,148 +1,205 @@
-"""The harness itself, on small generated images: checks before timing, parts of decoding, targets."""
+"""The harness itself, on small made images: checks before timing, parts of decoding, targets, stored results."""
 
 from __future__ import annotations
 
-import io
+import dataclasses
 import math
 from typing import Any
 
-import check
-import images
+import charts
+import comparison
+import loader
 import numpy as np
-import parts
 import photographs
 import pytest
 import report
-import single
 import targets
-from check import Agreement
-from measure import Timing
-from outcome import BASELINE, Outcome, Row
-from PIL import Image
-from tasks import ENTROPY, TASKS, TURBO_ENTROPY, Job
+import torch
+from difference import Difference, joined, psnr_db, reference
+from implementations import BY_KEY, able, parts
+from implementations.base import Implementation, Run
+from tasks import BASELINE, ENTROPY, RGB, SKIP, TASKS, TURBO_ENTROPY, Job
 
 pytestmark = pytest.mark.filterwarnings("default")
 
-
-def encoded(width: int, height: int, mode: str = "RGB", **options: Any) -> bytes:
-    small = np.random.default_rng(width).integers(0, 256, (9, 9, len(mode)), np.uint8).squeeze()
-    stream = io.BytesIO()
-    Image.fromarray(small, mode).resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG", **options)
-    return stream.getvalue()
-
-
 BASELINES = {
-    "420": encoded(101, 67, subsampling="4:2:0"),
-    "444": encoded(64, 48, quality=95, subsampling="4:4:4"),
-    "restarts": encoded(90, 50, restart_marker_blocks=3),
-    "gray": encoded(33, 45, "L"),
+    "420": photographs.encode(101, 67, subsampling="4:2:0"),
+    "444": photographs.encode(64, 48, quality=95, subsampling="4:4:4"),
+    "restarts": photographs.encode(90, 50, restart_marker_blocks=3),
+    "gray": photographs.encode(33, 45, mode="L"),
 }
-PROGRESSIVE = encoded(80, 60, progressive=True)
+PROGRESSIVE = photographs.encode(80, 60, progressive=True)
+DECODE = TASKS["decode"].job
+
+
+def entry(implementation: Implementation, job: Job) -> comparison.Entry:
+    return comparison.Entry(implementation.key, "", implementation, implementation.make(job, "cpu", 1))
+
+
+@pytest.mark.parametrize("key", [i.key for i in able(Job())[0]])
+def test_every_implementation_does_the_job(key: str) -> None:
+    image = photographs.encode(300, 280)
+    found = comparison.check(Job(), [entry(BY_KEY[key], Job())], [[image]])[key]
+    assert (found.images, found.refusal) == (1, None)
 
 
 @pytest.mark.parametrize("data", BASELINES.values(), ids=[*BASELINES])
-@pytest.mark.parametrize("cls", parts.PARTS, ids=lambda cls: cls.key)
-def test_a_part_agrees(cls: type[parts.Part], data: bytes) -> None:
-    job = TASKS["decode"].job
-    assert cls.enters(job)
-    agreement = check.agreements(job, [cls(job)], [data])[cls.key]
-    assert (agreement.images, agreement.equal, agreement.refusal) == (1, 1, None)
+@pytest.mark.parametrize("key", [i.key for i in parts.ALL])
+def test_a_part_agrees(key: str, data: bytes) -> None:
+    found = comparison.check(DECODE, [entry(BY_KEY[key], DECODE)], [[data]])[key]
+    assert (found.images, found.equal, found.refusal) == (1, 1, None)
 
 
 def test_other_pixels_are_noticed() -> None:
     data = BASELINES["420"]
-    pixels = check.reference(TASKS["decode"].job, data).pixels
-    part = parts.Rgb(TASKS["decode"].job)
-    assert part.agrees(data, pixels)
-    assert not part.agrees(data, pixels[::-1])
-    changed = pixels.copy()
-    changed[1, 40, 50] ^= 1
-    assert not part.agrees(data, changed)
-    refusal = Agreement(images=2, equal=1, required_db=math.inf).refusal
-    assert refusal == "1 of 2 results differ from the reference"
+    run, right = BY_KEY[RGB].make(DECODE, "cpu", 1), reference(DECODE, [data])
+    changed = right.pixels.clone()
+    changed[0, 1, 40, 50] ^= 1
+    found = Difference(required_db=math.inf)
+    run.check(found, [data], right)
+    run.check(found, [data], dataclasses.replace(right, pixels=changed))
+    assert (found.images, found.equal) == (2, 1)
+    assert found.refusal == "1 of 2 results differ from the reference"
 
 
-def test_other_coefficients_are_noticed() -> None:
-    from fastpre import _core
-
-    sums = {_core.probe(data, TURBO_ENTROPY, True) for data in BASELINES.values()}
-    assert len(sums) == len(BASELINES)
-
-
-def test_probe_refuses() -> None:
-    from fastpre import _core
-
+def test_probe() -> None:
+    assert len({parts.probe(data, TURBO_ENTROPY, True) for data in BASELINES.values()}) == len(BASELINES)
     with pytest.raises(ValueError, match="idct/fastpre"):
-        _core.probe(BASELINES["420"], "idct/fastpre")
-    for key in (ENTROPY, "skip/fastpre", "rgb/fastpre"):
+        parts.probe(BASELINES["420"], "idct/fastpre")
+    for key in (ENTROPY, SKIP, RGB):
         with pytest.raises(RuntimeError):
-            _core.probe(PROGRESSIVE, key)
+            parts.probe(PROGRESSIVE, key)
     assert parts.declined([BASELINES["444"], PROGRESSIVE]) == {1: "progressive"}
 
 
 def test_parts_are_timed_without_what_fastpre_declines() -> None:
     task = TASKS["decode"]
-    photos = photographs.Photos("here", ["a.jpg", "b.jpg"], [BASELINES["420"], PROGRESSIVE])
-    outcome = images.run(task, photos.images, 1, 1, [*(cls.key for cls in parts.PARTS), "fastpre-exact"])
-    assert outcome.absent == {}
-    assert {row.key: row.images for row in outcome.rows} == {
-        **{cls.key: 1 for cls in parts.PARTS},
-        "fastpre-exact": 2,
-    }
+    photos = photographs.Photographs("here", ["a.jpg", "b.jpg"], [BASELINES["420"], PROGRESSIVE])
+    outcome = comparison.compare(task, photos.images, 1, 1, [*(i.key for i in parts.ALL), "fastpre-exact"])
+    assert outcome["absent"] == {}
+    images = {row["key"]: row.get("images") for row in outcome["rows"]}
+    assert images == {**{i.key: 1 for i in parts.ALL}, "fastpre-exact": None}
     text = report.table(report.record(task, "1", photos, 1, outcome))
     assert "without 1 of the images" in text
     assert "b.jpg (progressive)" in text
     assert "target: entropy decoding" in text
-    outcome = images.run(task, [PROGRESSIVE], 1, 1, [ENTROPY, "fastpre-exact"])
-    assert [row.key for row in outcome.rows] == ["fastpre-exact"]
-    assert ENTROPY in outcome.absent
+    outcome = comparison.compare(task, [PROGRESSIVE], 1, 1, [ENTROPY, "fastpre-exact"])
+    assert [row["key"] for row in outcome["rows"]] == ["fastpre-exact"]
+    assert ENTROPY in outcome["absent"]
+    with pytest.raises(comparison.NotBatchable):
+        comparison.compare(task, [PROGRESSIVE], 2, 1, None)
 
 
-def test_one_image_at_a_time_on_two_threads() -> None:
-    outcome = single.run(TASKS["large-one"], list(BASELINES.values()), 2, 1, None)
-    assert outcome.absent == {}
-    assert [row.key for row in outcome.rows] == [
-        f"{key} {threads}" for key in ("fastpre-exact", "fastpre-fast") for threads in ("x1", "x2")
-    ]
-    assert [t["bound"] for t in targets.judge("large-one", "all", outcome)] == [1.6]
+@pytest.mark.parametrize(("name", "names"), [("large-one", ("x1", "x2")), ("scaling", ("x1", "xall"))])
+def test_threads(name: str, names: tuple[str, str]) -> None:
+    outcome = comparison.compare(TASKS[name], list(BASELINES.values()), 2, 1, ["fastpre-exact"])
+    assert [row["key"] for row in outcome["rows"]] == [f"fastpre-exact {n}" for n in names]
+    judged = targets.judge(targets.TARGETS[name, "all"], outcome | {"images": 4})
+    assert judged[0]["value"] is not None
 
 
-def test_fast_is_held_to_a_mean_psnr() -> None:
-    def agreement(*psnr_db: float) -> Agreement:
-        return Agreement(len(psnr_db) + 1, 1, psnr_sum_db=sum(psnr_db), required_db=34.0)
-
-    assert agreement(33.0, 36.0).refusal is None
-    assert agreement().refusal is None
-    assert agreement(33.0, 34.0).refusal == "mean PSNR of an image 33.5 dB to the reference, below 34"
-    row = Row("fastpre-fast", "fast", Timing([1.0]), agreement(36.0)).as_json()
-    assert row["agreement"]["mean_psnr_db"] == 36.0
-    assert "34 dB or more to the exact result: 36.0 dB" in "\n".join(report._fidelity_lines([row]))
+def test_loader() -> None:
+    images = [photographs.encode(60 + i, 50) for i in range(9)]
+    outcome = comparison.compare(TASKS["loader"], images, 1, 1, None)
+    assert outcome["absent"] == {}
+    equal = {row["key"]: row["agreement"]["equal"] for row in outcome["rows"]}
+    assert equal == {"fastpre-exact": 9, "fastpre-here": 9, "torchvision-tensor": 0, "torchvision-pil": 9}
 
 
-def test_fast_is_compared_with_the_exact_result() -> None:
-    class Noisy(check.Competitor):
-        key = label = "noisy"
-        required_db = 34.0
+class Wrong(Run):
+    """The right pixels with one bit flipped in each: 36.1 dB."""
 
-        def one(self, data: bytes) -> Any:
-            pixels = check.reference(self.job, data).pixels
-            return pixels ^ np.uint8(4)  # 36.1 dB
+    def __call__(self, images: list[bytes]) -> Any:
+        return reference(DECODE, images).pixels ^ 4
 
-    agreement = check.agreements(Job(None, None), [Noisy(Job(None, None))], [BASELINES["420"]])["noisy"]
-    assert agreement.mean_psnr_db == pytest.approx(20 * math.log10(255 / 4))
-    assert agreement.refusal is None
+
+class Broken(Run):
+    def __call__(self, images: list[bytes]) -> Any:
+        return torch.zeros(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "required", "refusal"),
+    [
+        (Wrong, 34.0, None),
+        (Wrong, 37.0, "mean PSNR of an image 36.1 dB to the reference, below 37"),
+        (Wrong, math.inf, "1 of 1 results differ from the reference"),
+        (Broken, None, "ValueError: torch.float32(1, 2) on cpu instead of torch.uint8(1, 3, 67, 101) on cpu"),
+    ],
+)
+def test_wrong_results_are_refused(kind: type[Run], required: float | None, refusal: str | None) -> None:
+    implementation = Implementation("wrong", "wrong", lambda *_: kind(), required_db=required)
+    found = comparison.check(DECODE, [entry(implementation, DECODE)], [[BASELINES["420"]]])["wrong"]
+    assert found.refusal == refusal
+    if kind is Wrong:
+        assert found.mean_psnr_db == pytest.approx(20 * math.log10(255 / 4))
+
+
+def test_what_is_refused_has_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Implementation("wrong", "wrong", lambda *_: Wrong(), required_db=math.inf)
+    monkeypatch.setattr(comparison, "able", lambda job, only=None: ([wrong, BY_KEY["pillow"]], {"x": "is missing"}))
+    outcome = comparison.compare(TASKS["decode"], [BASELINES["420"]], 1, 1, None)
+    assert [row["key"] for row in outcome["rows"]] == ["pillow"]
+    assert outcome["absent"] == {"x": "is missing", "wrong": "refused: 1 of 1 results differ from the reference"}
+
+
+@pytest.mark.parametrize(("labels", "add", "refused"), [([0], 0.0, False), ([3], 0.0, True), ([0], 0.01, True)])
+def test_a_loader_is_checked(labels: list[int], add: float, refused: bool) -> None:
+    images = [photographs.encode(60, 50)]
+    batch = reference(Job(), images).result + add
+    found = loader._check(Job(), "fastpre-here", [[batch, torch.tensor(labels)]], images)
+    assert (found.refusal is not None) == refused
+
+
+def test_difference() -> None:
+    right = torch.tensor([10, 20, 30, 40], dtype=torch.uint8).reshape(1, 1, 2, 2)
+    d = Difference()
+    d.add(right, right, ["same"])
+    d.add(np.array([10, 22, 27, 50], np.uint8).reshape(1, 1, 2, 2), right, ["other"])  # 0, 2, 3 and 10 steps
+    found = d.as_json()
+    assert (found["images"], found["equal"], found["max_difference"], found["worst_image"]) == (2, 1, 10, "other")
+    assert (found["within_2_percent"], found["mean_difference"]) == (75.0, 15 / 8)
+    assert found["psnr_db"] == pytest.approx(10 * math.log10(255**2 * 8 / 113), abs=0.01)
+    assert found["worst_psnr_db"] == pytest.approx(10 * math.log10(255**2 * 4 / 113), abs=0.01)
+    assert joined([d, d]).as_json() == found | {"images": 4, "equal": 2}
+    d = Difference()
+    d.add(torch.zeros(1, 1, 3, 2, dtype=torch.uint8), torch.full((1, 1, 3, 2), 255, dtype=torch.uint8))
+    assert d.refusal == "PSNR 0.0 dB to the reference"  # steps do not wrap around
+    assert math.isinf(psnr_db(0, 5))
+
+
+def test_normalized_values_are_compared_in_steps_of_pixels() -> None:
+    right = torch.zeros(2, 3, 4, 5)
+    got = right.clone()
+    got[1, 0] = 3 / (255 * 0.229)  # three steps of red
+    d = Difference()
+    d.add(got.permute(0, 2, 3, 1).contiguous(), right)
+    assert (d.images, d.equal, round(d.largest, 3)) == (2, 1, 3.0)
+    assert d.psnr_db == pytest.approx(10 * math.log10(255**2 * 6 / 9), abs=1e-4)
+    d.add(-right, right)  # minus zero is other bits
+    assert d.equal == 1
 
 
 def test_targets() -> None:
-    def rows(**ms: float) -> Outcome:
-        return Outcome([Row(key, key, Timing([value]), images=11) for key, value in ms.items()], {})
+    def result(**ms: float) -> dict[str, Any]:
+        return {"images": 11, "rows": [{"key": key, "ms": {"median": value}} for key, value in ms.items()]}
 
     keys = {"fastpre-exact": 19.0, "fastpre-fast": 13.0, BASELINE: 38.0, "pillow-draft": 20.0, ENTROPY: 11.0}
-    found = {(t["bound"], t["value"]): t["met"] for t in targets.judge("large", "1", rows(**keys))}
-    assert found == {(0.55, 0.5): True, (0.6, 0.65): False, (1.25, 1.1818): True}
-    assert targets.judge("large", "all", rows(**keys)) == []
-    found = targets.judge("decode", "1", rows(**{TURBO_ENTROPY: 1.0, ENTROPY: 0.5}))
-    assert [(t["bound"], t["stretch"], t["met"]) for t in found] == [(0.55, 0.45, True)]
-    # Of different images, so there is nothing to judge.
-    mixed = [Row("fastpre-fast", "", Timing([1.0]), images=11), Row(ENTROPY, "", Timing([1.0]), images=10, part=True)]
-    assert targets.judge("large", "1", Outcome(mixed, {})) == []
+    judged = targets.judge(targets.TARGETS["large", "1"], result(**keys))
+    assert {(t["bound"], t["value"]): t["verdict"] for t in judged} == {
+        (0.55, 0.5): "met",
+        (0.6, 0.65): "MISSED",
+        (1.25, 1.1818): "met",
+    }
+    mixed = result(**keys)
+    mixed["rows"][-1]["images"] = 10  # of different images, so there is nothing to judge
+    assert targets.judge(targets.TARGETS["large", "1"], mixed)[-1]["verdict"] == "not measured"
+    (t, _) = targets.judge(targets.TARGETS["decode", "1"], result(**{TURBO_ENTROPY: 1.0, ENTROPY: 0.5}))
+    assert targets.line(t).split()[-4:] == ["0.5", "met", "(better", "0.45)"]
+
+
+def test_stored_results_can_be_read() -> None:
+    found = report.latest()
+    assert {task for task, _ in found} == set(TASKS)
+    assert all(result["title"] in report.table(result) for result in found.values())
+    charts.faceted([result for (_, threads), result in found.items() if threads == "1"])

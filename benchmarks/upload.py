@@ -19,7 +19,7 @@ import fastpre
 ROUNDS = 5
 
 
-def bytes_of(route: str, photos: photographs.Photos) -> list[tuple[int, int]]:
+def bytes_of(route: str, photos: photographs.Photographs) -> list[tuple[int, int]]:
     """(uploaded, compressed) bytes of each image that takes the route."""
     os.environ["FASTPRE_CUDA_DECODER"] = route
     pre = fastpre.Preprocessor(device="emulated")
@@ -31,7 +31,7 @@ def bytes_of(route: str, photos: photographs.Photos) -> list[tuple[int, int]]:
     ]
 
 
-def core_us(pre: fastpre.Preprocessor, photos: photographs.Photos) -> float:
+def core_us(pre: fastpre.Preprocessor, photos: photographs.Photographs) -> float:
     """Mean over the images of what the stages took, in microseconds; the emulated kernels are no stage."""
     totals = [sum(pre.run([image]).images[0].stages_us.values()) for image in photos.images]
     return statistics.mean(totals)

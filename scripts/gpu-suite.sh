@@ -1,12 +1,13 @@
 #!/bin/sh
-# Measures fastpre on a machine with a GPU and no network: installs aside what was brought along, runs the suite.
+# Tests and measures fastpre on a machine with a GPU and no network, in less than 10 minutes: installs aside what was
+# brought along, runs the CUDA tests, compute-sanitizer and benchmarks/gpu.py, whose table comes last.
 #
 # usage: gpu-suite.sh -o OUT [-p PYTHON] [-w WHEEL] [-d FOLDER] [-c CORPUS] [-- options of benchmarks/gpu.py]
 #
-#   -o OUT      where gpu.json, table.txt and logs go
+#   -o OUT      where gpu.json, table.txt, tests.xml and logs go
 #   -p PYTHON   has torch for CUDA, torchvision, Pillow, NumPy and pytest; default python3
 #   -w WHEEL    of fastpre, for that Python; default: those in dist/, else the fastpre that is installed
-#   -d FOLDER   of more wheels, such as nvidia-nvjpeg and peers to compare with; those that do not fit are named and left
+#   -d FOLDER   of more wheels, such as nvidia-nvjpeg and libraries to compare with; those that do not fit are named and left
 #   -c CORPUS   folder with INDEX.csv; default $FASTPRE_CORPUS, else ../shared/corpus beside the repository
 #
 # Nothing is installed into PYTHON itself: all goes into a scratch folder, which is removed in the end.
@@ -89,10 +90,24 @@ rm -f "$scratch/site/nvidia/__init__.py"
 
 [ -z "$corpus" ] || export FASTPRE_CORPUS="$corpus"
 export PYTHONPATH="$scratch/site${PYTHONPATH:+:$PYTHONPATH}"
+
+# These take their time from the 9 minutes; what they find is no failure of the suite, and the table has it.
+tests_s=80 sanitizer_s=110 minutes=5.5
+rm -f "$out/tests.xml" "$out"/sanitizer-*.txt
+case $out in /*) ;; *) out=$PWD/$out ;; esac
+echo "gpu-suite: tests (up to $tests_s s) ..."
+(cd "$root" && timeout -s INT -k 10 "$tests_s" "$python" -m pytest -q -p no:cacheprovider --junitxml="$out/tests.xml" \
+    tests/cuda) >"$out/tests.txt" 2>&1 || true
+tail -n 1 "$out/tests.txt"
+if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+    echo "gpu-suite: compute-sanitizer (up to $sanitizer_s s) ..."
+    "$root/scripts/gpu-sanitizer.sh" "$python" "$out" "$sanitizer_s" || true
+fi
+
 set --
 while IFS= read -r option; do
     [ -z "$option" ] || set -- "$@" "$option"
 done <"$options"
 status=0
-"$python" "$root/benchmarks/gpu.py" --out "$out" "$@" || status=$?
+"$python" "$root/benchmarks/gpu.py" --out "$out" --minutes "$minutes" "$@" || status=$?
 exit "$status"

@@ -4,200 +4,139 @@ from __future__ import annotations
 
 from typing import Any
 
+import photographs
+import targets
+
 MOST_CHARACTERS = 9500  # some places keep only the end of an output
 WIDTH = 150
-NOT_MEASURED = "not measured"
-SETS = ("natural", "large", "small", "odd")
 
 
 def table(report: dict[str, Any]) -> str:
     """Plain text of at most MOST_CHARACTERS."""
     sections = report["sections"]
-    blocks = [
-        _head(report),
-        _status_lines(sections),
-        _test_lines(sections.get("tests", {})),
-        _difference_lines(sections.get("difference", {})),
-        _bench_lines(sections.get("bench", {})),
-        _kernel_lines(sections.get("kernel", {})),
-        _sanitizer_lines(sections.get("sanitizer", {})),
-        _target_lines(report),
-    ]
-    last = "\n".join(map(_one_line, blocks[-1]))
-    first = "\n".join(_one_line(line) for block in blocks[:-1] for line in block)
+    lines = _head(report) + _status_lines(sections) + _check_lines(sections.get("checks", {}))
+    lines += _difference_lines(sections.get("difference", {})) + _throughput_lines(sections.get("throughput", {}))
+    lines += _kernel_lines(sections.get("kernels", {}))
+    last = "\n".join(["", *(targets.line(target)[:WIDTH] for target in report["targets"])])
+    # Libraries' messages have line ends, and no end.
+    first = "\n".join(line.replace("\n", " ")[:WIDTH] for line in lines)
     room = MOST_CHARACTERS - len(last) - 60
     if len(first) > room:
         first = first[:room].rpartition("\n")[0] + "\n  ... the rest is in gpu.json"
     return f"{first}\n{last}"
 
 
-def _one_line(text: str) -> str:
-    """Libraries' messages have line ends, and no end."""
-    return text.replace("\n", " ")[:WIDTH]
-
-
 def exit_code(report: dict[str, Any]) -> int:
     """1 if a section did not come to its end, or there is a GPU that was not used; figures are no failures."""
-    gpu = report.get("gpu", {})
-    unused = bool(gpu.get("present")) and not gpu["usable"]
-    return int(
-        unused
-        or "error" in report.get("wheel", {})
-        or any(_went_wrong(s["status"]) for s in report["sections"].values())
-    )
+    unused = report["gpu"].get("present") and not report["gpu"]["usable"]
+    return int(bool(unused) or any(_went_wrong(s["status"]) for s in report["sections"].values()))
 
 
 def _went_wrong(status: str) -> bool:
-    return status != "done" and not status.startswith(("not run", NOT_MEASURED))
+    return status != "done" and not status.startswith(("not run", targets.NOT_MEASURED))
 
 
 def _head(report: dict[str, Any]) -> list[str]:
-    build = report["sections"].get("build", {})
-    about, torch, nvjpeg = build.get("machine", {}), build.get("torch", {}), build.get("nvjpeg", {})
-    gpu = report.get("gpu", {})
+    device = report["sections"].get("device", {})
+    about, cuda, gpu = device.get("machine", {}), device.get("cuda", {}), report["gpu"]
     lines = ["", "=" * 40 + " fastpre GPU suite " + "=" * 40]
-    if gpu.get("usable"):
-        engines = build.get("cuda_device", {}).get("engines", "?")
-        lines.append(
-            f"{gpu.get('name')}, driver {gpu.get('driver')}, {engines} JPEG engines, {gpu.get('count')} device(s)"
-        )
+    if gpu["usable"]:
+        found = [f"{d.get('name')}, {d.get('engines', '?')} JPEG engines" for d in cuda.get("devices", [])]
+        lines.append(f"{'; '.join(found)}; driver {gpu.get('driver')}")
     else:
         what = "THERE IS A GPU, and fastpre cannot use it" if gpu.get("present") else "no GPU"
         lines += [
-            f"NOT MEASURED: {what} ({gpu.get('why', 'unknown')})",
+            f"NOT MEASURED: {what} ({gpu['why']})",
             "What follows is from the emulator on the CPU: right or wrong, not fast or slow.",
         ]
-    lines.append(
-        f"nvJPEG {nvjpeg.get('version') or 'not found'}, torch {torch.get('version')}, python {build.get('python')}, "
-        f"{about.get('cpu')}, {about.get('cores')} cores"
-    )
-    images = "GENERATED" if build.get("images") == "generated" else "the corpus"
-    lines.append(
-        f"fastpre {build.get('fastpre', {}).get('version')} ({report.get('wheel', {}).get('file', 'installed')}), "
-        f"commit {report['commit']}, {report['date']}"
-    )
-    lines.append(f"images: {images}" + (", --quick: figures mean nothing" if report["quick"] else ""))
-    if "error" in report.get("wheel", {}):
-        lines.append(f"WHEEL NOT INSTALLED, measured the installed one: {report['wheel']['error'].strip()[-160:]}")
-    return lines
+    nvjpeg, torch = cuda.get("nvjpeg", {}).get("version") or "not found", device.get("torch", {}).get("version")
+    return [
+        *lines,
+        f"nvJPEG {nvjpeg}, torch {torch}, python {about.get('python')}, {about.get('cpu')}, {about.get('cores')} cores",
+        f"fastpre {device.get('fastpre', {}).get('version')}, commit {report['commit']}, {report['date']}",
+        f"images: {'GENERATED' if device.get('images') == photographs.GENERATED else 'the corpus'}"
+        + (", --quick: figures mean nothing" if report["quick"] else ""),
+    ]
 
 
 def _status_lines(sections: dict[str, Any]) -> list[str]:
     done = [f"{name} {s['seconds']:.0f} s" for name, s in sections.items() if s["status"] == "done"]
-    lines = [f"done: {', '.join(done) or 'nothing'}"]
-    without = [name for name, s in sections.items() if s["status"].startswith(NOT_MEASURED)]
-    if without:
-        lines.append(f"not measured: {', '.join(without)}")
+    without = [name for name, s in sections.items() if s["status"].startswith(targets.NOT_MEASURED)]
+    lines = [f"done: {', '.join(done) or 'nothing'}", f"not measured: {', '.join(without) or 'nothing'}"]
     for name, s in sections.items():
-        if s["status"] == "done" or name in without:
-            continue
-        words = s["status"] + (f": {s['error']}" if "error" in s else "")
-        if "was_running" in s:
-            words += f" (at: {s['was_running']})"
-        lines.append(f"{'!! ' if _went_wrong(s['status']) else ''}{name}: {words}")
-    for name, s in sections.items():
-        lines += [
-            f"!! {name}: {c['entrant']} ended the process: {c['how'].splitlines()[0]}" for c in s.get("crashed", [])
-        ]
+        if s["status"] != "done" and name not in without:
+            words = s["status"] + (f": {s['error']}" if "error" in s else "")
+            words += f" (at: {s['running']})" if "running" in s else ""
+            lines.append(f"{'!! ' if _went_wrong(s['status']) else ''}{name}: {words}")
+        lines += [f"!! {name}: {key} ended the process: {how}" for key, how in s.get("crashed", {}).items()]
     return lines
 
 
-def _test_lines(tests: dict[str, Any]) -> list[str]:
-    if "tests" not in tests:
-        return []
-    cut = ", CUT SHORT" if tests.get("stopped_early") else ""
-    lines = [
-        f"tests ({tests['device']}): {tests['passed']} passed, {tests['failed']} failed, {tests['errors']} errors, "
-        f"{tests['skipped']} skipped{cut}"
-    ]
-    lines += [f"  FAILED {failure}" for failure in tests["failures"][:5]]
-    reasons = sorted(tests.get("skip_reasons", {}).items(), key=lambda item: -item[1])
-    return lines + [f"  skipped {count}: {why}" for why, count in reasons[:3]]
+def _check_lines(checks: dict[str, Any]) -> list[str]:
+    lines, tests = [], checks.get("tests")
+    if tests:
+        counts = ", ".join(f"{tests[key]} {key}" for key in ("passed", "failed", "skipped"))
+        lines = [f"tests ({checks['device']}): {counts}", *(f"  FAILED {failure}" for failure in tests["failures"])]
+    for name, tool in checks.get("sanitizer", {}).items():
+        errors = "no summary" if tool["errors"] is None else f"{tool['errors']} errors"
+        lines.append(f"sanitizer, {name}: {errors}; tests: {tool['passed']} passed, {tool['failed']} failed")
+        lines += [f"    {line}" for line in tool["first"][:2]]
+    return lines
 
 
 def _difference_lines(difference: dict[str, Any]) -> list[str]:
-    lines = []
-    where = difference.get("device")
+    where, lines = difference.get("device"), []
     for name, s in difference.get("exact", {}).items():
         if "different" in s:
-            lines.append(
-                f"exact ({where}), {name}: {s['equal']} equal, {s['refused_alike']} refused alike, "
-                f"{s['different']} different"
-                + (f", first: {s['first_different'][0]['image']}" if s["different"] else "")
-            )
+            first = f", first: {s['first_different'][0]['image']}" if s["different"] else ""
+            counts = f"{s['equal']} equal, {s['refused_alike']} refused alike, {s['different']} different"
+            lines.append(f"exact ({where}), {name}: {counts}{first}")
     for decoder, sets in difference.get("fast", {}).items():
         if sets.get("ran") is False:
             lines.append(f"fast via {decoder}: no image took it here")
             continue
-        lines += [_fast_line(where, decoder, name, s) for name, s in sets.items() if name in SETS and s.get("images")]
+        for name, s in sets.items():
+            if name in photographs.SETS and s["images"]:
+                ran = ", ".join(f"{key} {d['images']}" for key, d in s["decoders"].items())
+                close = f"{s['within_2_percent']:.3f} % within 2, PSNR {s['psnr_db']} dB, worst {s['worst_psnr_db']}"
+                close = "all equal" if s["psnr_db"] is None else close
+                retried = f", {s['retried']} RETRIED" if s["retried"] else ""
+                lines.append(f"fast ({where}) via {decoder}, {name}: {close}; {ran}{retried}")
     return lines
 
 
-def _fast_line(where: str | None, decoder: str, name: str, s: dict[str, Any]) -> str:
-    ran = ", ".join(f"{key} {d['images']}" for key, d in s["decoders"].items())
-    close = (
-        "all equal"
-        if s["psnr_db"] is None
-        else f"{s['within_2_percent']:.3f} % within 2, PSNR {s['psnr_db']:.1f} dB, worst {s['worst_psnr_db']:.1f}"
-    )
-    retried = f", {s['retried']} RETRIED" if s["retried"] else ""
-    return f"fast ({where}) via {decoder}, {name}: {close}; {ran}{retried}"
-
-
-def _bench_lines(bench: dict[str, Any]) -> list[str]:
-    cells = [cell for cell in bench.get("cells", []) if cell.get("rows")]
+def _throughput_lines(throughput: dict[str, Any]) -> list[str]:
+    """Images/s of batches, milliseconds of single images."""
+    cells = [cell for cell in throughput.get("cells", []) if cell["rows"]]
     if not cells:
         return []
-    names = [f"{cell['set'][:3]}/{cell['batch']}" for cell in cells]
-    lines = ["", f"{'images/s (set/batch)':36}" + "".join(f"{name:>8}" for name in names)]
-    latency = [row for row in bench.get("latency", []) if "ms" in row]
-    singles = dict.fromkeys(row["what"] for row in latency)
-    lines[-1] += "".join(f"{f'ms {what}':>11}" for what in singles)
-    labels = {row["key"]: row["label"] for cell in cells for row in cell["rows"]}
-    for key, label in labels.items():
-        speeds = [next((r["images_per_second"] for r in cell["rows"] if r["key"] == key), None) for cell in cells]
-        times = [next((r["ms"]["median"] for r in latency if (r["key"], r["what"]) == (key, s)), None) for s in singles]
-        line = f"{label[:35]:36}" + "".join(f"{'-' if s is None else f'{s:.0f}':>8}" for s in speeds)
-        lines.append(line + "".join(f"{'-' if t is None else f'{t:.2f}':>11}" for t in times))
-    absent = bench.get("absent", {}) | {key: why for cell in cells for key, why in cell.get("absent", {}).items()}
+    lines = ["", f"{'images/s; of one image, ms':36}"]
+    for cell in cells:
+        lines[1] += f"{cell['set']:>13}" if _one(cell) else f"{cell['set'][:3]}/{cell['batch']}".rjust(8)
+    for key, label in {row["key"]: row["label"] for cell in cells for row in cell["rows"]}.items():
+        line = f"{label[:35]:36}"
+        for cell in cells:
+            ms = next((row["ms"]["median"] for row in cell["rows"] if row["key"] == key), None)
+            figure = "-" if ms is None else f"{ms:.2f}" if _one(cell) else f"{1e3 / ms:.0f}"
+            line += figure.rjust(13 if _one(cell) else 8)
+        lines.append(line)
+    absent = throughput.get("absent", {}) | {key: why for cell in cells for key, why in cell["absent"].items()}
     return lines + [f"  not run: {key}: {why}" for key, why in absent.items()]
 
 
-def _kernel_lines(kernel: dict[str, Any]) -> list[str]:
-    if "copy" not in kernel:
+def _one(cell: dict[str, Any]) -> bool:
+    return bool(cell["set"].startswith("one "))
+
+
+def _kernel_lines(kernels: dict[str, Any]) -> list[str]:
+    if "copy" not in kernels:
         return []
-    lines = ["", f"device copy {kernel['copy']['bytes_per_second'] / 1e9:.0f} GB/s (read + written); "
-                 f"nvJPEG alone {kernel.get('nvjpeg_alone_ms', kernel.get('nvjpeg_alone_missing', '-'))} ms "
-                 f"for {kernel.get('batch', '-')} images"]  # fmt: skip
-    for key, mode in kernel.get("modes", {}).items():
-        parts = [f"{name} {k['ms_a_batch']:.3f} ms" for name, k in mode.get("kernels", {}).items()]
-        copied = mode.get("copies", {}).get("HtoD")
-        if copied:
-            parts.append(f"HtoD {copied['ms_a_batch']:.3f} ms, {copied['bytes_a_batch'] / 1e6:.1f} MB")
-        if "fraction_of_copy" in mode:
-            parts.append(f"{100 * mode['fraction_of_copy']:.0f} % of copy")
-        lines.append(f"{key}: {', '.join(parts) or mode.get('error') or mode.get('note')}")
-    return lines
-
-
-def _sanitizer_lines(sanitizer: dict[str, Any]) -> list[str]:
-    lines = []
-    for name, tool in sanitizer.get("tools", {}).items():
-        if tool["errors"] is None:
-            lines.append(f"sanitizer, {name}: {tool.get('note', 'no summary')}")
-        else:
-            lines.append(f"sanitizer, {name}: {tool['errors']} errors in {tool['batches']} batches")
-            lines += [f"    {line}" for line in tool.get("first", [])[:2]]
-        if tool.get("wrong_batches"):
-            lines.append(f"  !! {tool['wrong_batches']} of these batches were wrong")
-    return lines
-
-
-def _target_lines(report: dict[str, Any]) -> list[str]:
-    lines = ["", f"{'target':48}{'bound':>12}{'measured':>12}  verdict"]
-    for t in report["targets"]:
-        value = t["value"]
-        shown = "-" if value is None else f"{value:.4g}" if isinstance(value, (int, float)) else value
-        note = f"  ({t['note']})" if t["note"] else ""
-        lines.append(f"{t['text']:48}{t['bound']:>12}{shown:>12}  {t['verdict']}{note}")
-    return lines
+    lines = ["", f"device copy {kernels['copy']['bytes_per_second'] / 1e9:.0f} GB/s (read + written); nvJPEG alone "
+                 f"{kernels.get('nvjpeg_alone_ms', '-')} ms for {kernels.get('batch', '-')} images"]  # fmt: skip
+    for key, mode in kernels.get("modes", {}).items():
+        parts = [f"{name} {k['ms_a_batch']:.3f} ms" for name, k in mode["kernels"].items()]
+        copied = mode["copies"].get("HtoD")
+        parts += [f"HtoD {copied['ms_a_batch']:.3f} ms, {copied['bytes_a_batch'] / 1e6:.1f} MB"] if copied else []
+        parts += [f"{100 * mode['fraction_of_copy']:.0f} % of copy"] if "fraction_of_copy" in mode else []
+        lines.append(f"{key}: {', '.join(parts)}")
+    return lines + [f"  not run: {key}: {why}" for key, why in kernels.get("absent", {}).items()]

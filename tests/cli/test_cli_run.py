@@ -118,9 +118,9 @@ def test_compare_is_bit_equal_whatever_the_options(folder: Path, tmp_path: Path,
 def test_compare_notices_a_difference(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = fastpre.Preprocessor(fastpre.Spec(interpolation="box"))
     from fastpre.cli import compare
-    from fastpre.cli.reference import Contestant
+    from fastpre.cli.reference import Implementation
 
-    monkeypatch.setattr(compare, "fastpre_contestant", lambda spec, device: Contestant("fastpre", other))
+    monkeypatch.setattr(compare, "fastpre_implementation", lambda spec, device: Implementation("fastpre", other))
     result = call("run", folder, "-o", tmp_path / "out.safetensors", "--compare")
     assert "on 0 of 5 files" in result.stdout
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import click
@@ -19,10 +18,10 @@ from fastpre.errors import path_as_text
 from .command import Command
 from .errors import Unusable
 from .files import Failure, find, list_failures, paths_argument, printable
+from .libraries import other_implementations
 from .options import device_option, json_option
 from .photographs import generated, shipped
-from .reference import Contestant, fastpre_contestant, one_thread, torchvision_contestants
-from .rivals import rivals
+from .reference import Implementation, fastpre_implementation, one_thread, torchvision_implementations
 from .timing import Rate, interleaved
 
 __all__ = ["bench"]
@@ -41,7 +40,7 @@ GENERATED = 16
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="Each contestant once a round.",
+    help="Each implementation once a round.",
 )
 @device_option
 @json_option
@@ -51,24 +50,24 @@ def bench(paths: tuple[str, ...], limit: int, rounds: int, device: str, as_json:
     That is torchvision, Pillow, OpenCV and simplejpeg, one thread each. The job is the default one (shorter side to
     256, centre crop 224, ImageNet's normalization) from bytes in memory to a float32 tensor in the host's memory,
     whatever the --device. Images are those given, else those that installed packages ship, else made ones.
-    Rounds are interleaved; the table gives each contestant's median, worst and best, how many times faster
+    Rounds are interleaved; the table gives each implementation's median, worst and best, how many times faster
     fastpre is, and how far its result is from torchvision's PIL path.
     """
     source, images = _images(paths, limit)
     spec = Spec()
-    contestants, missing = torchvision_contestants(spec)
-    others, missing_others = rivals()
-    own = fastpre_contestant(spec, device)
-    contestants = [own, *contestants, *others]
+    torchvision, missing = torchvision_implementations(spec)
+    others, missing_others = other_implementations()
+    own = fastpre_implementation(spec, device)
+    implementations = [own, *torchvision, *others]
     with one_thread():
-        images, results = _usable(contestants, images)
+        images, results = _usable(implementations, images)
         if not images:
-            raise Unusable(f"not one image of {source} is usable for every contestant")
-        rest = contestants[1:]  # torchvision's PIL path first, else a rival that makes the same pixels
-        reference = rest[0].name if rest else None
-        distances = {c.name: _distance(results[c.name], results[reference]) if reference else None for c in contestants}
-        calls = {c.name: partial(c.run, images) for c in contestants}
-        rates = interleaved(calls, len(images), rounds)
+            raise Unusable(f"not one image of {source} is usable for every implementation")
+        names = [i.name for i in implementations]
+        reference = names[1] if len(names) > 1 else None  # torchvision's PIL path, else one that makes the same pixels
+        distances = {name: _distance(results[name], results[reference]) if reference else None for name in names}
+        timings = interleaved({i.name: i.passes(images) for i in implementations}, rounds)
+    rates = {name: timing.rate for name, timing in timings.items()}
     report = {
         "images": len(images),
         "source": source,
@@ -119,23 +118,25 @@ def _images(paths: Sequence[str], limit: int) -> tuple[str, list[bytes]]:
     return source, streams
 
 
-def _usable(contestants: Sequence[Contestant], images: Sequence[bytes]) -> tuple[list[bytes], dict[str, list[Any]]]:
-    """The images that every contestant can use, fastpre first, and its results for them."""
-    own, *others = contestants
+def _usable(
+    implementations: Sequence[Implementation], images: Sequence[bytes]
+) -> tuple[list[bytes], dict[str, list[Any]]]:
+    """The images that every implementation can use, fastpre first, and its results for them."""
+    own, *others = implementations
     kept: list[bytes] = []
-    results: dict[str, list[Any]] = {c.name: [] for c in contestants}
+    results: dict[str, list[Any]] = {i.name: [] for i in implementations}
     for image in images:
         try:
             row = [np.asarray(own.run([image])[0])]
         except ImageError:
             continue
         try:
-            row += [np.asarray(c.run([image])[0]) for c in others]
+            row += [np.asarray(other.run([image])[0]) for other in others]
         except Exception:  # whatever another one raises: it is an image that it cannot use
             continue
         kept.append(image)
-        for contestant, result in zip(contestants, row, strict=True):
-            results[contestant.name].append(result)
+        for implementation, result in zip(implementations, row, strict=True):
+            results[implementation.name].append(result)
     return kept, results
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from fastpre import Spec
 
 from .errors import Unusable
 from .files import Found
-from .reference import PIL_PATH, Contestant, bit_equal, fastpre_contestant, one_thread, torchvision_contestants
+from .reference import (
+    PIL_PATH,
+    Implementation,
+    bit_equal,
+    fastpre_implementation,
+    one_thread,
+    torchvision_implementations,
+)
 from .timing import Rate, interleaved
 
 __all__ = ["MOST_FILES", "Comparison", "compare"]
@@ -27,9 +33,9 @@ class Comparison:
     Attributes:
         files: how many were compared.
         bit_equal: how many of them came out as torchvision's PIL path makes them, bit for bit.
-        timed: how many of them all contestants can use, which are the ones that were timed.
-        rates: by contestant, fastpre first.
-        missing: contestants that did not take part, and why.
+        timed: how many of them all implementations can use, which are the ones that were timed.
+        rates: by implementation, fastpre first.
+        missing: implementations that did not take part, and why.
     """
 
     files: int
@@ -65,10 +71,10 @@ def compare(files: Sequence[Found], spec: Spec, device: str) -> Comparison:
     Raises:
         Unusable: torch, torchvision or Pillow is missing, or there is nothing to compare.
     """
-    contestants, missing = torchvision_contestants(spec)
+    others, missing = torchvision_implementations(spec)
     if PIL_PATH in missing:
         raise Unusable(f"--compare needs torch, torchvision and Pillow: {missing[PIL_PATH]}")
-    own = fastpre_contestant(spec, device)
+    own = fastpre_implementation(spec, device)
     sample = [files[i * len(files) // MOST_FILES] for i in range(MOST_FILES)] if len(files) > MOST_FILES else files
     with one_thread():
         usable: list[bytes] = []
@@ -76,20 +82,20 @@ def compare(files: Sequence[Found], spec: Spec, device: str) -> Comparison:
         for file in sample:
             with open(file.path, "rb") as f:
                 data = f.read()
-            results = [_attempt(c, data) for c in contestants]
+            results = [_attempt(other, data) for other in others]
             if all(result is not None for result in results):
                 usable.append(data)
             equal += results[0] is not None and bit_equal(own.run([data])[0], results[0])
         if not usable:
             raise Unusable("--compare: torchvision can use none of the files")
-        calls = {c.name: partial(c.run, usable) for c in (own, *contestants)}
-        rates = interleaved(calls, len(usable), ROUNDS)
+        timings = interleaved({i.name: i.passes(usable) for i in (own, *others)}, ROUNDS)
+    rates = {name: timing.rate for name, timing in timings.items()}
     return Comparison(len(sample), equal, len(usable), rates, missing)
 
 
-def _attempt(contestant: Contestant, data: bytes) -> Any:
-    """The contestant's result, or None for whatever it raises: a file that it cannot use."""
+def _attempt(implementation: Implementation, data: bytes) -> Any:
+    """The result, or None for whatever it raises: a file that it cannot use."""
     try:
-        return contestant.run([data])[0]
+        return implementation.run([data])[0]
     except Exception:
         return None

@@ -16,12 +16,12 @@ from fastpre._backend import lazy_torch
 
 __all__ = [
     "CannotTakePartError",
-    "Contestant",
+    "Implementation",
     "bit_equal",
-    "fastpre_contestant",
+    "fastpre_implementation",
     "one_by_one",
     "one_thread",
-    "torchvision_contestants",
+    "torchvision_implementations",
 ]
 
 PIL_PATH = "torchvision (PIL)"
@@ -29,35 +29,44 @@ TENSOR_PATH = "torchvision (tensor)"
 
 
 class CannotTakePartError(Exception):
-    """A contestant cannot take part; the text says why."""
+    """An implementation cannot do the job; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Contestant:
+class Implementation:
     """A way from a list of JPEG byte strings to (C, H, W) tensors or arrays, in a sequence or stacked."""
 
     name: str
     run: Callable[[Sequence[bytes]], Any]
 
+    def passes(self, images: Sequence[bytes]) -> Callable[[], int]:
+        """A function to time: runs on all the images, and returns how many they are."""
 
-def fastpre_contestant(spec: Spec, device: str = "cpu") -> Contestant:
+        def once() -> int:
+            self.run(images)
+            return len(images)
+
+        return once
+
+
+def fastpre_implementation(spec: Spec, device: str = "cpu") -> Implementation:
     """The whole batch in one call, on one thread of the host; results of a CUDA device come to the host too."""
     pre = Preprocessor(spec, device, num_threads=1)
     if device.startswith("cuda"):
-        return Contestant("fastpre", lambda images: pre(images).cpu())
+        return Implementation("fastpre", lambda images: pre(images).cpu())
     if not lazy_torch.installed():
-        return Contestant("fastpre", lambda images: list(np.from_dlpack(pre.dlpack(images))))
-    return Contestant("fastpre", pre)
+        return Implementation("fastpre", lambda images: list(np.from_dlpack(pre.dlpack(images))))
+    return Implementation("fastpre", pre)
 
 
-def one_by_one(name: str, prepare: Callable[[bytes], Any]) -> Contestant:
-    """A contestant that handles one image at a time."""
-    return Contestant(name, lambda images: [prepare(image) for image in images])
+def one_by_one(name: str, prepare: Callable[[bytes], Any]) -> Implementation:
+    """An implementation that handles one image at a time."""
+    return Implementation(name, lambda images: [prepare(image) for image in images])
 
 
-def torchvision_contestants(spec: Spec) -> tuple[list[Contestant], dict[str, str]]:
+def torchvision_implementations(spec: Spec) -> tuple[list[Implementation], dict[str, str]]:
     """The PIL path first, then its tensor path; and for those that cannot run, the reason."""
-    ready: list[Contestant] = []
+    ready: list[Implementation] = []
     missing: dict[str, str] = {}
     for name, make in ((PIL_PATH, _pil_path), (TENSOR_PATH, _tensor_path)):
         try:

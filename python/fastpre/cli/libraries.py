@@ -11,9 +11,9 @@ import numpy as np
 
 from fastpre.spec import IMAGENET_MEAN, IMAGENET_STD
 
-from .reference import Contestant, one_by_one
+from .reference import Implementation, one_by_one
 
-__all__ = ["rivals"]
+__all__ = ["other_implementations"]
 
 RESIZE, CROP = 256, 224
 
@@ -21,9 +21,9 @@ Array = Any  # NumPy arrays; their stubs are not worth a dependency of the types
 OneImage = Callable[[bytes], Array]
 
 
-def rivals() -> tuple[list[Contestant], dict[str, str]]:
+def other_implementations() -> tuple[list[Implementation], dict[str, str]]:
     """Those that can be imported, and why the others cannot."""
-    ready: list[Contestant] = []
+    ready: list[Implementation] = []
     missing: dict[str, str] = {}
     for name, make in (("Pillow + NumPy", _pillow), ("OpenCV + NumPy", _opencv), ("simplejpeg + Pillow", _simplejpeg)):
         try:
