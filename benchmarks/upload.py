@@ -1,4 +1,4 @@
-"""What an image costs before a CUDA device has it, by route: bytes on the bus, and time of one CPU core beside that of
+"""What an image costs before a CUDA device has it, by path: bytes on the bus, and time of one CPU core beside that of
 the whole exact call on the CPU. Counted on the emulator, so no GPU is needed.
 
 python benchmarks/upload.py [natural|large|small]
@@ -19,15 +19,15 @@ import fastpre
 ROUNDS = 5
 
 
-def bytes_of(route: str, photos: photographs.Photographs) -> list[tuple[int, int]]:
-    """(uploaded, compressed) bytes of each image that takes the route."""
-    os.environ["FASTPRE_CUDA_DECODER"] = route
+def bytes_of(path: str, photos: photographs.Photographs) -> list[tuple[int, int]]:
+    """(uploaded, compressed) bytes of each image that takes the path."""
+    os.environ["FASTPRE_CUDA_DECODER"] = path
     pre = fastpre.Preprocessor(device="emulated")
     results = [pre.run([image]).images[0] for image in photos.images]
     return [
         (result.uploaded_bytes, len(image))
         for result, image in zip(results, photos.images, strict=True)
-        if route == "pixels" or result.target == "CUDA"
+        if path == "pixels" or result.target == "CUDA"
     ]
 
 
@@ -42,11 +42,11 @@ def main() -> None:
     photos = photographs.load(sys.argv[1] if len(sys.argv) > 1 else "natural")
     print(f"{photos.source}, {len(photos.images)} images, fastpre {fastpre.__version__}, commit {machine.commit()}")
     print(f"{machine.cpu_model()}, {datetime.date.today()}")
-    for route in ("coefficients", "pixels"):
-        taken = bytes_of(route, photos)
+    for path in ("coefficients", "pixels"):
+        taken = bytes_of(path, photos)
         ratios = [sent / size for sent, size in taken]
         print(
-            f"{route}: {len(taken)} images, median {statistics.median(sent for sent, _ in taken) / 1000:.0f} kB, "
+            f"{path}: {len(taken)} images, median {statistics.median(sent for sent, _ in taken) / 1000:.0f} kB, "
             f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) for each compressed byte"
         )
     os.environ["FASTPRE_CUDA_DECODER"] = "coefficients"

@@ -95,7 +95,7 @@ def measure(context: Context, entries: list[Entry], cell: dict[str, Any], images
         timings = interleaved(passes, LEAST_ROUNDS if context.quick else rounds)
         rows = [(e, row(e.key, e.label, timings[e.key], found[e.key])) for e in entries if e.key in passes]
         cell["rows"] = [record | {"part": e.implementation.part} for e, record in rows]
-    if context.device == "cuda":  # what "auto" has learned of each route's speed, from all the batches so far
+    if context.device == "cuda":  # what "auto" has learned of each decode path's speed, from all the batches so far
         cell["rates"] = _core.cuda_rates(torch.cuda.current_device())
 
 
