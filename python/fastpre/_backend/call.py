@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
+from typing import NamedTuple
 
 from .. import _core
 from .arguments import thread_count
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """What belongs to one call, and to no image and no device.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -49,8 +48,7 @@ class Layout(NamedTuple):
         return lazy_torch.as_attribute(self.memory_format)
 
 
-@dataclasses.dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Where a batch goes: its address, its element strides, and the object to give back."""
 
     value: Any
