@@ -1,4 +1,4 @@
-// How many threads are worth having.
+// How many threads can run at once here.
 #pragma once
 
 #include <string>

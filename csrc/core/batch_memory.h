@@ -1,9 +1,9 @@
 // Memory for result batches, recycled.
 //
-// A batch of 128 images of 224 x 224 x 3 floats is 77 MB. Fresh from the kernel it has to be mapped and
-// zeroed page by page while it is being written: 0.04 to 0.4 ms an image here, more with more threads
-// (docs/performance.md), against 0.02 ms for writing to memory that is there. So the memory of the
-// last batches that were let go is kept.
+// A batch of 128 images of 224 x 224 x 3 floats is 77 MB. New memory from the operating system is
+// slow at its first use, because each page is mapped and zeroed then: 0.04 to 0.4 ms per image here, more with more
+// threads (docs/performance.md), against 0.02 ms for memory that was used before. So the memory of the last batches
+// that were freed is kept and used again.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // What may end a call before its work is done: cancellation (Ctrl-C, a shutdown) and a deadline.
 //
 // Long work calls CheckCancelled() between rows of MCUs and between blocks of output rows, so that a
-// call ends within a fraction of a second, whatever image it is at. A context reaches that code through the thread
-// (CallContext::Scope) and not through every function in between: it changes nothing that they compute.
+// call ends within a fraction of a second, whatever image it is at. The context is kept per thread (CallContext::Scope)
+// and is no parameter of the functions in between: it can stop their work and never change a result.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Threads that may help with one image, as the code that decodes it sees them.
+// Interface: threads that may help to decode one image.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Pixels of one image, row by row, wherever they come from: a decoder, or memory.
+// Pixels of one image, row by row, from a decoder or from memory.
 #pragma once
 
 #include <cstddef>

@@ -3,8 +3,8 @@
 //   PlaneDecoder --rows of one component--> vertical pass --four rows side by side--> horizontal pass
 //     --component at the output's size--> colour --RGBX--> store
 //
-// The vertical pass works on bytes, whatever they are. The horizontal one takes pixels of four bytes; four
-// rows of a plane, interleaved, are such pixels.
+// The vertical pass treats a row as plain bytes. The horizontal pass needs pixels of four bytes, so four rows of a
+// plane are interleaved to look like one row of such pixels.
 #pragma once
 
 #include <array>

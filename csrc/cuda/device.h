@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cuda/bounded_memory.h"
 #include "cuda/coefficients.h"
 #include "cuda/decode_path.h"
-#include "cuda/memory.h"
 #include "cuda/nvjpeg/decoders.h"
 #include "cuda/runtime.h"
 #include "cuda/staging.h"

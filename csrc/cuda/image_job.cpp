@@ -8,7 +8,7 @@
 #include "cpu/decoder_choice.h"
 #include "jpeg/declined.h"
 #include "jpeg/mcu_rect.h"
-#include "jpeg/validate.h"
+#include "jpeg/whole_stream.h"
 
 namespace fastpre::cuda {
 namespace {

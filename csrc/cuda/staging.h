@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <mutex>
 
-#include "cuda/memory.h"
+#include "cuda/bounded_memory.h"
 #include "cuda/runtime.h"
 
 namespace fastpre::cuda {

@@ -1,11 +1,10 @@
 // The bit reader of one scan.
 //
-// It cannot read past its buffer by construction, not by checking each read: bytes come from a
-// buffer of our own that holds unstuffed entropy-coded data, followed by kMcuBytes of zeros where a segment
-// ends. Whatever its bits say, an MCU takes less than kMcuBytes, because every symbol moves on in its
-// block by one place at least: 10 blocks x 64 symbols x 31 bits, and 16 bytes that the window is ahead.
-// Reserve(), called before each MCU, makes sure that so many bytes lie ahead. Data that ends too early
-// shows as a position behind the segment's end, which Reserve() and NextSegment() look for.
+// Reads are not checked one by one. Bytes come from a buffer of our own that holds unstuffed entropy-coded data,
+// followed by kMcuBytes of zeros where a segment ends, and Reserve(), called before each MCU, makes sure that kMcuBytes
+// lie ahead. No MCU can use more, whatever its bits say: every symbol moves on in its block by one place at least, so
+// 10 blocks x 64 symbols x 31 bits, and 16 bytes that the window is ahead. Where data ends too early zeros are read,
+// and Reserve() or NextSegment() then sees that the position is behind the segment's end.
 #pragma once
 
 #include <bit>

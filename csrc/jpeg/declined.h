@@ -1,4 +1,4 @@
-// What our decoder says of a stream that is libjpeg-turbo's.
+// Thrown by our decoder for a stream that it does not decode.
 #pragma once
 
 #include <stdexcept>
@@ -7,8 +7,8 @@
 
 namespace fastpre {
 
-// This stream is not for our decoder, or holds something that an undamaged one does not. The image is to start over
-// with libjpeg-turbo, which then says what it is worth.
+// The stream is of a kind that our decoder does not know, or holds something that an undamaged one does not. The caller
+// then decodes the image again from the first byte with libjpeg-turbo, whose pixels or error count.
 class Declined : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -8,11 +8,10 @@
 //   bits 17..24  first    value, int8
 //   bits 25..31  second   value, int7
 //
-// The second value goes to position + advance - 1 and the first, afterwards, to position + run. So an
-// entry of one symbol needs no case of its own (both are one place), nor does one that ends the
-// block (its second place is past 63, where a dummy is). Symbols that do not fit are escapes:
-// advance = kEscape, length = 0, and above them the code's length (5 bits; 0: longer than kAcBits)
-// and the symbol (8 bits).
+// The second value is written first, to position + advance - 1, then the first one, to position + run. With one symbol
+// both places are the same, so the first value overwrites the second. Where the block ends, the second place is past
+// 63, where nothing is read. So there is no branch. Symbols that do not fit are escapes: advance = kEscape, length = 0,
+// and above them the code's length (5 bits; 0: longer than kAcBits) and the symbol (8 bits).
 #pragma once
 
 #include <array>

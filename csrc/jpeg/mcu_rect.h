@@ -1,4 +1,4 @@
-// Which samples and MCUs the pixels of a rectangle take.
+// Which samples and MCUs the pixels of a rectangle need.
 #pragma once
 
 #include <algorithm>

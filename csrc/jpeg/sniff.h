@@ -1,4 +1,4 @@
-// What bytes that are no JPEG may be instead.
+// For the error message: what kind of file an input is that is not a JPEG.
 #pragma once
 
 #include "core/image.h"

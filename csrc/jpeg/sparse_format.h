@@ -1,4 +1,4 @@
-// Quantized coefficients on their way to a device: a block is its DC coefficient and an entry for each other one that
+// How quantized coefficients are sent to a device: a block is its DC coefficient and an entry for each other one that
 // is not zero. A photograph's take about 1.8 times its compressed bytes (benchmarks/upload.py), an eighth of the dense
 // ones.
 //

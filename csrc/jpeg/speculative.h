@@ -1,13 +1,13 @@
 // Speculative entropy decoding: one scan, several threads.
 //
-// The data is cut into chunks. Where there are restart markers, chunks begin at them, and each is decoded as it is.
-// Elsewhere a helper thread speculates: it takes the chunk's first bit for the beginning of an MCU. Huffman streams
-// synchronize themselves, so after some tens of MCUs its MCUs begin where the true ones do (Weissenberger and Schmidt,
-// "Massively parallel Huffman decoding on GPUs", 2018). It notes where each of them began. The owner, the thread that
-// the image belongs to, takes the chunks in order and always knows the true state. It decodes from the last chunk's end
-// to the first place that is in those notes: from there on all of the chunk is true, but for the DC predictions, which
-// are off by a constant for each component. Where there is no such place, it decodes the chunk itself. So the result
-// does not depend on any speculation.
+// 1. The data is cut into chunks. Where there are restart markers, chunks begin at them, and each is decoded as it is.
+// 2. Elsewhere a helper thread starts at a chunk's first bit as if an MCU began there. Its first MCUs are wrong, but
+//    Huffman streams synchronize themselves: after some tens of MCUs they are the true ones (Weissenberger and Schmidt,
+//    "Massively parallel Huffman decoding on GPUs", 2018). It notes the bit where each MCU began.
+// 3. The owner, the thread that the image belongs to, takes the chunks in order. It decodes on from the end of the
+//    chunk before until it stands at one of the noted bits. From there on the helper's MCUs are right; only the DC
+//    coefficients of each component need a constant added. This is called joining the chunk.
+// 4. Where the owner meets no noted bit, it decodes the chunk itself. So the result does not depend on speculation.
 #pragma once
 
 #include <algorithm>

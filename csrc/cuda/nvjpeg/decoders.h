@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/image.h"
-#include "cuda/memory.h"
+#include "cuda/bounded_memory.h"
 #include "cuda/runtime.h"
 
 namespace fastpre::cuda {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/round.h"
-#include "cuda/memory.h"
+#include "cuda/bounded_memory.h"
 #include "cuda/nvjpeg/api.h"
 #include "cuda/nvjpeg/decoders.h"
 #include "cuda/runtime.h"

@@ -1,4 +1,4 @@
-#include "cuda/memory.h"
+#include "cuda/bounded_memory.h"
 
 #include <algorithm>
 

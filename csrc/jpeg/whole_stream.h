@@ -1,6 +1,5 @@
-// Whether a stream that another decoder is to have is whole, and where it ends.
-//
-// Malformed streams have crashed nvJPEG, so it gets none that is not checked here to its end.
+// Checks that a stream is complete and valid before nvJPEG gets it, and finds its end: malformed streams have crashed
+// nvJPEG.
 #pragma once
 
 #include <cstddef>

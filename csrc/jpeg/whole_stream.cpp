@@ -1,4 +1,4 @@
-#include "jpeg/validate.h"
+#include "jpeg/whole_stream.h"
 
 #include <array>
 
