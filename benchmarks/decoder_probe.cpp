@@ -30,7 +30,7 @@
 namespace fastpre {
 namespace {
 
-// benchmarks/parts.py has the same.
+// benchmarks/implementations/parts.py has the same.
 uint64_t Weight(uint64_t position) {
   const uint64_t x = (position + 1) * 0x9E3779B97F4A7C15u;
   return (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
@@ -134,7 +134,7 @@ class EntropyDecoder {
         for (int x = 0; x < columns; x += kGroupBlocks) {
           const int count = std::min(kGroupBlocks, columns - x);
           scan_.Decode(count, targets_.data());
-          if (checksum) sum += BatchChecksum(scan, count, x, y);
+          if (checksum) sum += QuadChecksum(scan, count, x, y);
           Clear(groups);
         }
       }
@@ -155,9 +155,9 @@ class EntropyDecoder {
   }
 
  private:
-  static constexpr int kGroups = 10;  // of a batch: an MCU has at most so many blocks
+  static constexpr int kGroups = 10;  // of a quad: an MCU has at most so many blocks
   struct Place {
-    int component, row, column;  // in blocks, from the batch's first MCU
+    int component, row, column;  // in blocks, from the quad's first MCU
   };
 
   // (columns, rows) of a scan's MCUs; those of one component are single blocks.
@@ -166,7 +166,7 @@ class EntropyDecoder {
     return scan.count > 1 ? std::pair(frame_.mcus_x, frame_.mcus_y) : std::pair(c.blocks_x, c.blocks_y);
   }
 
-  // As PlaneDecoder has them: four MCUs make whole groups of every component. Returns how many.
+  // As GroupDecoder has them: four MCUs make whole groups of every component. Returns how many.
   int SetTargets(const Scan& scan) {
     const int blocks = scan_.blocks();
     auto* const coefficients = reinterpret_cast<int16_t*>(coefficients_.data());
@@ -191,7 +191,7 @@ class EntropyDecoder {
     return first;
   }
 
-  uint64_t BatchChecksum(const Scan& scan, int count, int mcu_x, int mcu_y) const {
+  uint64_t QuadChecksum(const Scan& scan, int count, int mcu_x, int mcu_y) const {
     uint64_t sum = 0;
     for (int i = 0; i < count * scan_.blocks(); ++i) {
       const Place& p = places_[i];

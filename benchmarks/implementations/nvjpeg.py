@@ -1,6 +1,6 @@
 """nvJPEG's hardware engines and nothing else, through ctypes: planes as they are coded, into memory that is there.
 
-The bound of everything that ends with its engines' planes. Of the library, only what csrc/cuda/nvjpeg_api.h declares is
+The bound of everything that ends with its engines' planes. Of the library, only what csrc/cuda/nvjpeg/api.h declares is
 used, besides nvjpegCreateEx.
 """
 
@@ -23,7 +23,7 @@ from fastpre.cli.cuda_report import cuda_report
 from .base import Implementation, Run
 
 BACKEND_HARDWARE, OUTPUT_UNCHANGED = 3, 0
-PITCH = 64  # bytes that rows begin at multiples of, as in csrc/cuda/job.cpp
+PITCH = 64  # bytes that rows begin at multiples of, as in csrc/cuda/image_job.cpp
 MCU_ROWS = 16  # planes have room for whole MCUs
 KEPT = 4  # batches with their planes' memory
 CHECKED = 32  # images of a batch whose luma is compared

@@ -7,8 +7,8 @@
 namespace fastpre {
 
 // Opening is each reader's own matter; it names the rectangle of stored pixels that is then read from top to bottom.
-// Rows are RGBX; gray is replicated, and CMYK and YCCK are converted to RGB as Pillow does. A reader is used for many
-// images, by one thread at a time.
+// Rows are RGBX; gray is replicated, and CMYK and YCCK are converted to RGB as Pillow does. By one
+// thread at a time.
 class RowReader {
  public:
   virtual ~RowReader() = default;
@@ -19,13 +19,6 @@ class RowReader {
   virtual void Read(int count, uint8_t* rows, size_t stride_bytes) = 0;
   virtual size_t left_bytes() const = 0;
   virtual size_t row_bytes() const = 0;
-
-  // After the last row, for exact fidelity: looks at what follows in the stream, because Pillow does and would report
-  // what is broken there.
-  virtual void CheckTail() = 0;
-
-  // Gives back what the image took; also right after a failure, at any point.
-  virtual void Close() = 0;
 };
 
 }  // namespace fastpre

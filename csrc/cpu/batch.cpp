@@ -53,15 +53,13 @@ std::vector<Record> Run(const Batch& batch) {
     const CallContext::Scope scope(batch.context);
     const size_t i = order[turn];
     const OutputView out = batch.slot(i);
-    const auto begin = [&] {
+    Recorded(&records[i], [&] {
       if (batch.context) batch.context->Begin();
-    };
-    if (Recorded(&records[i], begin)) {
       // Threads that have no image of their own help with the large ones.
       PoolHelpers helpers(batch.threads / static_cast<int>(sources.size()) - 1, batch.threads);
       ImageTask task{*batch.spec, *batch.affine, out, &records[i], &helpers};
       workers.OfThisThread().Run(sources[i], &task);
-    }
+    });
     // A slot never keeps half an image, whatever the caller does with the record.
     const bool cancelled = batch.context && batch.context->cancelled();
     if (!records[i].ok && !cancelled) FillSlot(out, batch.fill);

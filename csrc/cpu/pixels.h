@@ -24,8 +24,6 @@ class PixelReader final : public RowReader {
   void Read(int count, uint8_t* rows, size_t stride_bytes) override;
   size_t left_bytes() const override { return 0; }
   size_t row_bytes() const override { return static_cast<size_t>(rect_.width()) * 4; }
-  void CheckTail() override {}
-  void Close() override {}
 
  private:
   PixelView view_;

@@ -1,6 +1,7 @@
 #include "cpu/worker.h"
 
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,7 @@ void Worker::Run(const Source& source, ImageTask* task) {
     task->bytes = ReadSource(source, task->spec.limits.max_bytes, &file_);
     if (source.is_path) clock.Charge(kStageRead);
     task->header = ParseHeader(task->bytes, task->spec.limits, task->spec.exif_orientation);
+    if (const char* reason = OutOfScope(task->header)) task->record->declined = reason;
     task->plan = ComputePlan(task->header, task->spec, task->out, task->record);
     clock.Charge(kStageHeader);
     Decode(*task);
@@ -47,9 +49,11 @@ void Worker::Run(const Source& source, ImageTask* task) {
 
 void Worker::RunPixels(const PixelView& view, ImageTask* task) {
   Guarded(task->record, [&] {
+    StageClock clock(task->record);
     task->header.width = view.width;
     task->header.height = view.height;
     task->plan = ComputePlan(task->header, task->spec, task->out, task->record);
+    clock.Charge(kStageHeader);
     task->record->decoder = "pixels";
     PixelReader pixels(view, task->plan.source);
     rows_.Run(pixels, *task);
@@ -113,7 +117,11 @@ Workers::Workers() : caller_(std::this_thread::get_id()) {
 Workers::~Workers() {
   IdleWorkers& idle = ForkSafe<IdleWorkers>::Get();
   const std::lock_guard<std::mutex> lock(idle.mutex);
-  idle.list.push_back(std::move(lent_));
+  try {
+    idle.list.push_back(std::move(lent_));
+  } catch (const std::bad_alloc&) {
+    // The next call makes its own.
+  }
 }
 
 Worker& Workers::OfThisThread() {

@@ -109,7 +109,7 @@ std::vector<Record> Run(Device& device, const Batch& batch) {
         ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i) {
           jobs[i].record = &records[first + i];
           jobs[i].out = batch.slot(first + i);
-          const CallContext::Scope helper(batch.context);
+          const CallContext::Scope working(batch.context);
           Prepare(sources[first + i], *batch.spec, capabilities, &jobs[i]);
         });
         if (batch.context && batch.context->cancelled()) throw Cancelled();

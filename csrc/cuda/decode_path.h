@@ -37,7 +37,7 @@ struct PathChoice {
   bool may[kPaths] = {false, false, false, true};
   int hardware_scale = 8;  // the decoded side of a block there; 8, 4, 2 or 1
   std::string declined;    // why nothing else than kPixels is
-  bool allows(DecodePath r) const { return may[static_cast<int>(r)]; }
+  bool allows(DecodePath path) const { return may[static_cast<int>(path)]; }
 };
 
 // `frame`: the image's geometry, null if it has none that we know; `declined`: why our decoder does not take the

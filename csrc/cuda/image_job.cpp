@@ -72,7 +72,7 @@ void Prepare(const Source& source, const Spec& spec, const Capabilities& capabil
 }
 
 NvjpegTask ImageJob::ForNvjpeg() const {
-  struct NvjpegTask n;
+  NvjpegTask n;
   n.bytes = bytes.first(stream_bytes);
   n.frame_width = frame->width;
   n.frame_height = frame->height;

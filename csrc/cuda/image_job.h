@@ -40,7 +40,7 @@ struct ImageJob {
   size_t descriptor_bytes = 0;
   std::string nvjpeg_failure;
 
-  struct NvjpegTask ForNvjpeg() const;  // without a place for its samples
+  NvjpegTask ForNvjpeg() const;  // without a place for its samples
 };
 
 // Header, plan and choice; a failure goes into the record.

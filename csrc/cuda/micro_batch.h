@@ -49,7 +49,7 @@ class MicroBatch {
   void Observe(DecodePath path, double sharing);
   void Launch();
   void AddToLaunch(const ImageJob& job, BatchPacker* packer);
-  struct NvjpegTask NvjpegTaskOf(ImageJob* job);
+  NvjpegTask NvjpegTaskOf(ImageJob* job);
 
   Device& device_;
   const Batch& batch_;

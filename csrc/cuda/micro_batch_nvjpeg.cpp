@@ -19,7 +19,7 @@ std::atomic<uint32_t> canary_seed{1};
 }  // namespace
 
 NvjpegTask MicroBatch::NvjpegTaskOf(ImageJob* job) {
-  struct NvjpegTask n = job->ForNvjpeg();
+  NvjpegTask n = job->ForNvjpeg();
   uint8_t* at = staging_->device + job->planes;
   for (int c = 0; c < n.components; ++c) {
     const PlaneSize size = NvjpegPlane(*job, c);
@@ -36,7 +36,7 @@ void MicroBatch::MarkPlanes() {
   auto* const tasks = reinterpret_cast<CanaryTask*>(staging_->pinned + canaries_);
   int count = 0;
   for (size_t i = 0; i < nvjpeg_.size(); ++i) {
-    const struct NvjpegTask n = NvjpegTaskOf(nvjpeg_[i]);
+    const NvjpegTask n = NvjpegTaskOf(nvjpeg_[i]);
     for (int c = 0; c < n.components; ++c) {
       const PlaneSize size = NvjpegPlane(*nvjpeg_[i], c);
       if (size.width < kLeastWidth) continue;
@@ -62,7 +62,7 @@ void MicroBatch::DecodeOnEngines() {
   const Clock::time_point start = Clock::now();
   double cost = 0;
   for (const int scale : {8, 4, 2, 1}) {
-    std::vector<struct NvjpegTask> list;
+    std::vector<NvjpegTask> list;
     std::vector<ImageJob*> jobs;
     for (ImageJob* job : nvjpeg_) {
       if (job->path != DecodePath::kHardware || job->choice.hardware_scale != scale) continue;
@@ -71,8 +71,8 @@ void MicroBatch::DecodeOnEngines() {
       cost += job->plan.cost;
     }
     if (jobs.empty()) continue;
-    std::vector<struct NvjpegTask*> pointers;
-    for (struct NvjpegTask& n : list) pointers.push_back(&n);
+    std::vector<NvjpegTask*> pointers;
+    for (NvjpegTask& n : list) pointers.push_back(&n);
     // Until the engines are done: the next batch of another call would write while this one is on its way.
     std::lock_guard<std::mutex> lock(nvjpeg.hardware_mutex);
     nvjpeg.hardware->Decode(pointers, scale, staging_->engines);
@@ -96,7 +96,7 @@ void MicroBatch::DecodeOnEngines() {
 
 void MicroBatch::DecodeHybrid(ImageJob* job) {
   StageClock clock(job->record);
-  struct NvjpegTask n = NvjpegTaskOf(job);
+  NvjpegTask n = NvjpegTaskOf(job);
   std::unique_ptr<HybridDecoder> decoder;
   bool starved = false;
   try {

@@ -42,8 +42,8 @@ struct SparseTables {
 
 class GroupDecoder {
  public:
-  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. A `helpers`'s idle
-  // threads help with a large image until Close().
+  // `stream` and `frame` must outlive the image. May throw Declined, as DecodeRow may. Idle threads of
+  // `helpers` help with a large image until Close().
   void Open(Bytes stream, const Frame& frame, const McuRect& wanted, const JpegKernels& kernels,
             HelperThreads* helpers);
   // Also right after a failure; sends helpers away.

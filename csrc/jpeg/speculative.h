@@ -71,7 +71,7 @@ class SpeculativeDecoder {
   // The marker behind the scan's data; 0: none.
   int MarkerAfter() const { return marker_after_; }
 
-  // Sends the helpers away. To be called after a failure as well, before the helpers goes.
+  // Sends the helpers away. To be called after a failure as well, before `helpers` is destroyed.
   void Close();
 
   // After Close(): gives back memory of more than `keep_bytes`, of coefficients and of data alike.

@@ -90,7 +90,7 @@ void TestEveryCall(bool exact) {
       CHECK(std::string(e.what()) == "injected", e.what());
     }
     failing->left = -1;
-    // As many as there are slots: each of them must have come back.
+    // As many as there are staging buffers: each of them must have come back.
     for (int k = 0; k < cuda::StagingBuffers::kCount; ++k) {
       CHECK(OnDevice(device, streams, spec, affine, layout, 2, decoder).memory == want.memory,
             "after call " + std::to_string(call));

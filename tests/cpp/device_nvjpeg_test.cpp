@@ -250,7 +250,7 @@ void TestProgressive() {
   }
 }
 
-// A phone's motion photograph: a film behind EOI, which costs nothing; and slots that it has not filled.
+// A phone's motion photograph: a film behind EOI, which costs nothing; and buffers that it has not filled.
 void TestAppendedBytes() {
   cuda::Device device(cuda::MakeEmulator(), {size_t{16} << 20, size_t{16} << 20});
   std::vector<Stream> streams = DrawBatch(2, 77);
@@ -262,7 +262,7 @@ void TestAppendedBytes() {
         std::to_string(device.staging().pinned_memory().used()));
 }
 
-// What nvJPEG keeps for its largest image is never the slots'.
+// What nvJPEG keeps for its largest image is never the buffers'.
 void TestStarving() {
   cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{32} << 20});
   std::vector<Stream> large;
@@ -313,24 +313,24 @@ void TestNarrow() {
 }
 
 // A staging buffer that grew past its share gives way; a device in trouble does not leave a call waiting.
-void TestSlotsGiveWay() {
+void TestStagingGivesWay() {
   cuda::Device device(cuda::MakeEmulator(), {size_t{64} << 20, size_t{64} << 20});
   for (const size_t mib : {27, 14, 27, 14, 14, 27}) {
-    cuda::StagingBuffer* const slot = device.staging().Take(mib << 20, mib << 20);
-    CHECK(slot != nullptr, std::to_string(mib) + " MiB");
-    if (!slot) continue;
+    cuda::StagingBuffer* const buffer = device.staging().Take(mib << 20, mib << 20);
+    CHECK(buffer != nullptr, std::to_string(mib) + " MiB");
+    if (!buffer) continue;
     const cuda::Stream busy = device.runtime().CreateStream();
     static uint8_t byte;
-    device.runtime().CopyToHost(&byte, slot->device, 1, busy);  // not waited for here
-    device.runtime().Record(slot->drained, busy);
-    device.staging().Return(slot);
+    device.runtime().CopyToHost(&byte, buffer->device, 1, busy);  // not waited for here
+    device.runtime().Record(buffer->drained, busy);
+    device.staging().Return(buffer);
     ++cases;
   }
   CHECK(device.staging().Take(size_t{60} << 20, 1) == nullptr, "more than there is");
 }
 
-// A caller's next batch does not wait for its last one: while that is unfinished, it gets another slot.
-void TestSlotsInTurn() {
+// A caller's next batch does not wait for its last one: while that is unfinished, it gets another buffer.
+void TestStagingInTurn() {
   cuda::Device device(cuda::MakeEmulator(), kRoomy);
   cuda::Runtime& runtime = device.runtime();
   cuda::StagingBuffer* const one = device.staging().Take(1, 1);
@@ -340,7 +340,7 @@ void TestSlotsInTurn() {
   runtime.Record(one->drained, busy);
   device.staging().Return(one);
   cuda::StagingBuffer* const two = device.staging().Take(1, 1);
-  CHECK(two != one, "another slot");
+  CHECK(two != one, "another buffer");
   runtime.SynchronizeStream(busy);
   device.staging().Return(two);
   ++cases;
@@ -367,7 +367,7 @@ void TestBound() {
   CHECK(device.staging().device_memory().peak() <= device.staging().device_memory().bound(), "the bound holds");
 }
 
-// By the first guesses, before anything was measured, so that it does not depend on this machine's speed.
+// By the assumed rates, before anything was measured, so that it does not depend on this machine's speed.
 void TestAuto() {
   cuda::Device device(cuda::MakeEmulator(), kRoomy);
   std::vector<Stream> streams;
@@ -437,8 +437,8 @@ int main(int argc, char** argv) {
   TestStarving();
   TestDistrust();
   TestNarrow();
-  TestSlotsInTurn();
-  TestSlotsGiveWay();
+  TestStagingInTurn();
+  TestStagingGivesWay();
   TestNoEngines();
   TestBound();
   TestAuto();

@@ -151,5 +151,5 @@ int main(int argc, char** argv) {
     }
   }
   std::printf("%ld declined\n", declined);
-  return Summary("ahead", cases);
+  return Summary("speculative", cases);
 }

@@ -1,4 +1,4 @@
-// The two resampling passes. The layout of the weights is in pack.cpp.
+// The two resampling passes. The layout of the weights is in pack_taps.cpp.
 //
 // Included once per target by kernels_hwy.cpp (Highway's pattern for code in headers).
 #if defined(FASTPRE_CPU_RESAMPLE_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -64,13 +64,13 @@ class HardwareDecoder {
 
   int engines() const;
   int cores_per_engine() const;
-  // nvJPEG's own verdict on the job's bytes, from the header, which must give the sizes that the job has: why not, or
+  // nvJPEG's own verdict on the task's bytes, from the header, which must give the sizes that the task has: why not, or
   // empty. `scale`: the decoded side of a block, 8, 4, 2 or 1.
-  std::string WhyNot(const NvjpegTask& job, int scale);
-  // Asks for all jobs in one batch, every image at the same scale, after waiting for the batch before. A batch that
+  std::string WhyNot(const NvjpegTask& task, int scale);
+  // Asks for all tasks in one batch, every image at the same scale, after waiting for the batch before. A batch that
   // nvJPEG refuses is halved until the images at fault are alone, in a bounded number of calls: they get their
   // `failure`. Success of the others is only known from what was written, once `stream` is done.
-  void Decode(std::span<NvjpegTask* const> jobs, int scale, Stream stream);
+  void Decode(std::span<NvjpegTask* const> tasks, int scale, Stream stream);
 
  private:
   struct State;
@@ -86,9 +86,9 @@ class HybridDecoder {
                 BoundedMemory* pinned);
   ~HybridDecoder();
 
-  // Returns when the host's part is done; nvJPEG's refusal is the job's `failure`. `region`: in pixels, null for the
+  // Returns when the host's part is done; nvJPEG's refusal is the task's `failure`. `region`: in pixels, null for the
   // whole image; planes then begin at its corner. A caller that gives one knows how this release rounds it.
-  void Decode(NvjpegTask* job, const Rect* region, Stream stream);
+  void Decode(NvjpegTask* task, const Rect* region, Stream stream);
 
  private:
   struct State;

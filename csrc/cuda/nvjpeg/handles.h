@@ -45,8 +45,8 @@ inline void CheckNvjpeg(const char* call, NvjpegStatus status) {
 
 // Planes were laid out by our parser's sizes. A stream in which nvJPEG's finds others, two frame headers say, would be
 // written past them. Components may be padded, to no more than there is room for. Empty if all agree.
-inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header, const NvjpegTask& job) {
-  constexpr int kRoom = 16;  // cuda/job.cpp rounds planes up to that, and more
+inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header, const NvjpegTask& task) {
+  constexpr int kRoom = 16;  // cuda/image_job.cpp rounds planes up to that, and more
   unsigned int components = 0, width = 0, height = 0;
   if (const auto s = api.JpegStreamGetFrameDimensions(header, &width, &height)) {
     return NvjpegFailure("JpegStreamGetFrameDimensions", s);
@@ -54,15 +54,15 @@ inline std::string NvjpegDisagreement(const NvjpegApi& api, NvjpegStream* header
   if (const auto s = api.JpegStreamGetComponentsNum(header, &components)) {
     return NvjpegFailure("JpegStreamGetComponentsNum", s);
   }
-  bool same = components == static_cast<unsigned int>(job.components) &&
-              width == static_cast<unsigned int>(job.frame_width) &&
-              height == static_cast<unsigned int>(job.frame_height);
+  bool same = components == static_cast<unsigned int>(task.components) &&
+              width == static_cast<unsigned int>(task.frame_width) &&
+              height == static_cast<unsigned int>(task.frame_height);
   for (unsigned int c = 0; same && c < components; ++c) {
     if (const auto s = api.JpegStreamGetComponentDimensions(header, c, &width, &height)) {
       return NvjpegFailure("JpegStreamGetComponentDimensions", s);
     }
-    same = width <= RoundUp(static_cast<size_t>(job.width[c]), kRoom) &&
-           height <= RoundUp(static_cast<size_t>(job.height[c]), kRoom);
+    same = width <= RoundUp(static_cast<size_t>(task.width[c]), kRoom) &&
+           height <= RoundUp(static_cast<size_t>(task.height[c]), kRoom);
   }
   return same ? std::string() : "nvJPEG reads other sizes in the stream's headers";
 }

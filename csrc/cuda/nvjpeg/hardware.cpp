@@ -57,8 +57,8 @@ struct HardwareDecoder::State {
   }
 
   // One call of nvJPEG's; the status of all of it, in words; empty is success.
-  std::string Batch(std::span<NvjpegTask* const> jobs, int factor, Stream stream) {
-    const int size = static_cast<int>(jobs.size());
+  std::string Batch(std::span<NvjpegTask* const> tasks, int factor, Stream stream) {
+    const int size = static_cast<int>(tasks.size());
     NvjpegStatus status = kNvjpegSuccess;
     if (size != initialized_for) {
       status = api.DecodeBatchedInitialize(handle.get(), state.get(), size, 1, kNvjpegOutputUnchanged);
@@ -66,18 +66,18 @@ struct HardwareDecoder::State {
       initialized_for = size;
     }
     data.clear(), lengths.clear(), images.clear();
-    for (const NvjpegTask* job : jobs) {
-      data.push_back(job->bytes.data());
-      lengths.push_back(job->bytes.size());
+    for (const NvjpegTask* task : tasks) {
+      data.push_back(task->bytes.data());
+      lengths.push_back(task->bytes.size());
       NvjpegImage& image = images.emplace_back();
-      std::copy(job->plane.begin(), job->plane.end(), image.channel);
-      std::copy(job->pitch.begin(), job->pitch.end(), image.pitch);
+      std::copy(task->plane.begin(), task->plane.end(), image.channel);
+      std::copy(task->pitch.begin(), task->pitch.end(), image.pitch);
     }
     if (factor == kNvjpegScaleNone) {  // the call that others use most
       status = api.DecodeBatched(handle.get(), state.get(), data.data(), lengths.data(), images.data(), stream);
       return status == kNvjpegSuccess ? std::string() : NvjpegFailure("DecodeBatched", status);
     }
-    every_params.assign(jobs.size(), params[factor].get());
+    every_params.assign(tasks.size(), params[factor].get());
     status = api.DecodeBatchedEx(handle.get(), state.get(), data.data(), lengths.data(), images.data(),
                                  every_params.data(), stream);
     return status == kNvjpegSuccess ? std::string() : NvjpegFailure("DecodeBatchedEx", status);
@@ -85,19 +85,19 @@ struct HardwareDecoder::State {
 
   // nvJPEG answers for a batch as a whole. A refused one is halved until the images at fault are alone; what the
   // refused call had already begun to write, the next one writes again.
-  void Halve(std::span<NvjpegTask* const> jobs, int factor, Stream stream) {
-    const std::string failure = Batch(jobs, factor, stream);
+  void Halve(std::span<NvjpegTask* const> tasks, int factor, Stream stream) {
+    const std::string failure = Batch(tasks, factor, stream);
     if (failure.empty()) return;
     initialized_for = 0;  // initializing is also how a failed batch is reset
     runtime->SynchronizeStream(stream);
-    if (jobs.size() == 1 || retries_left < 2) {
-      for (NvjpegTask* job : jobs) job->failure = failure;
+    if (tasks.size() == 1 || retries_left < 2) {
+      for (NvjpegTask* task : tasks) task->failure = failure;
       return;
     }
     retries_left -= 2;
-    const size_t half = jobs.size() / 2;
-    Halve(jobs.first(half), factor, stream);
-    Halve(jobs.subspan(half), factor, stream);
+    const size_t half = tasks.size() / 2;
+    Halve(tasks.first(half), factor, stream);
+    Halve(tasks.subspan(half), factor, stream);
   }
 
   Runtime* runtime;
@@ -129,14 +129,14 @@ HardwareDecoder::~HardwareDecoder() { DestroyOnDevice(&state_); }
 int HardwareDecoder::engines() const { return static_cast<int>(state_->engines); }
 int HardwareDecoder::cores_per_engine() const { return static_cast<int>(state_->cores_per_engine); }
 
-std::string HardwareDecoder::WhyNot(const NvjpegTask& job, int scale) {
+std::string HardwareDecoder::WhyNot(const NvjpegTask& task, int scale) {
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const NvjpegApi& api = s.api;
   const int factor = ScaleFactor(scale);
-  NvjpegStatus status = api.JpegStreamParseHeader(s.handle.get(), job.bytes.data(), job.bytes.size(), s.header.get());
+  NvjpegStatus status = api.JpegStreamParseHeader(s.handle.get(), task.bytes.data(), task.bytes.size(), s.header.get());
   if (status != kNvjpegSuccess) return NvjpegFailure("JpegStreamParseHeader", status);
-  if (std::string text = NvjpegDisagreement(api, s.header.get(), job); !text.empty()) return text;
+  if (std::string text = NvjpegDisagreement(api, s.header.get(), task); !text.empty()) return text;
   int unsupported = 1;  // 0 is yes
   status = factor == kNvjpegScaleNone
                ? api.DecodeBatchedSupported(s.handle.get(), s.header.get(), &unsupported)
@@ -145,15 +145,15 @@ std::string HardwareDecoder::WhyNot(const NvjpegTask& job, int scale) {
   return unsupported == 0 ? "" : "nvJPEG's engines do not support it";
 }
 
-void HardwareDecoder::Decode(std::span<NvjpegTask* const> jobs, int scale, Stream stream) {
-  if (jobs.empty()) return;
+void HardwareDecoder::Decode(std::span<NvjpegTask* const> tasks, int scale, Stream stream) {
+  if (tasks.empty()) return;
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const int factor = ScaleFactor(scale);
   // The state's buffers hold the last batch's streams until the engines have read them.
   s.last_batch.Wait();
   s.retries_left = kMostRetries;
-  s.Halve(jobs, factor, stream);
+  s.Halve(tasks, factor, stream);
   s.last_batch.Mark(stream);
 }
 

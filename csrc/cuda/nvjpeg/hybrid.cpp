@@ -48,12 +48,12 @@ struct HybridDecoder::State {
   }
 
   // Up to the end of the host's part.
-  std::string DecodeOnHost(const Lane& lane, const NvjpegTask& job, const Rect& region) {
-    const Bytes bytes = job.bytes;
+  std::string DecodeOnHost(const Lane& lane, const NvjpegTask& task, const Rect& region) {
+    const Bytes bytes = task.bytes;
     if (const auto s = api.JpegStreamParse(handle.get(), bytes.data(), bytes.size(), 0, 0, lane.header.get())) {
       return NvjpegFailure("JpegStreamParse", s);
     }
-    if (std::string text = NvjpegDisagreement(api, lane.header.get(), job); !text.empty()) return text;
+    if (std::string text = NvjpegDisagreement(api, lane.header.get(), task); !text.empty()) return text;
     const char* call = "";
     const NvjpegStatus status = [&] {
       call = "DecodeParamsSetROI";
@@ -68,10 +68,10 @@ struct HybridDecoder::State {
     return status == kNvjpegSuccess ? std::string() : NvjpegFailure(call, status);
   }
 
-  std::string DecodeOnDevice(const Lane& lane, const NvjpegTask& job, Stream stream) {
+  std::string DecodeOnDevice(const Lane& lane, const NvjpegTask& task, Stream stream) {
     NvjpegImage image{};
-    std::copy(job.plane.begin(), job.plane.end(), image.channel);
-    std::copy(job.pitch.begin(), job.pitch.end(), image.pitch);
+    std::copy(task.plane.begin(), task.plane.end(), image.channel);
+    std::copy(task.pitch.begin(), task.pitch.end(), image.pitch);
     if (const auto s =
             api.DecodeJpegTransferToDevice(handle.get(), decoder.get(), state.get(), lane.header.get(), stream)) {
       return NvjpegFailure("DecodeJpegTransferToDevice", s);
@@ -102,21 +102,21 @@ HybridDecoder::HybridDecoder(std::shared_ptr<const NvjpegLibrary> library, Runti
 
 HybridDecoder::~HybridDecoder() { DestroyOnDevice(&state_); }
 
-void HybridDecoder::Decode(NvjpegTask* job, const Rect* region, Stream stream) {
+void HybridDecoder::Decode(NvjpegTask* task, const Rect* region, Stream stream) {
   State& s = *state_;
   const auto entered = s.runtime->Enter();
   const State::Lane& lane = s.lanes[s.turn];
   constexpr Rect kWhole{0, 0, -1, -1};
   // The stream may still be busy with the image before this one, out of the other lane; what this lane was used for
   // last was waited for below, an image ago. So Huffman decoding overlaps with the device's part of the image before.
-  job->failure = s.DecodeOnHost(lane, *job, region ? *region : kWhole);
-  job->out_of_memory = IsOutOfMemory(job->failure);
-  if (!job->failure.empty()) return;
+  task->failure = s.DecodeOnHost(lane, *task, region ? *region : kWhole);
+  task->out_of_memory = IsOutOfMemory(task->failure);
+  if (!task->failure.empty()) return;
   // From here on what both lanes share is written: the state and the device buffer.
   s.last_image.Wait();
   s.turn ^= 1;
-  job->failure = s.DecodeOnDevice(lane, *job, stream);
-  job->out_of_memory = IsOutOfMemory(job->failure);
+  task->failure = s.DecodeOnDevice(lane, *task, stream);
+  task->out_of_memory = IsOutOfMemory(task->failure);
   s.last_image.Mark(stream);
 }
 
