@@ -3,8 +3,8 @@
 loader = fastpre.data.Loader(fastpre.data.ImageFolder("train"), spec, batch_size=256, num_workers=4, device="cuda")
 for images, labels in loader: ...
 
-The way of an error: `compressed` carries an unreadable file as a value, `decoder` skips or fills the images that failed,
-`prefetch` keeps what else a worker or the device raised, and `batches` raises it in its batch's place.
+The way of an error: `compressed` carries an unreadable file as a value, `decoder` skips or fills the images that
+failed, `prefetch` keeps what else a worker or the device raised, and `batches` raises it in its batch's place.
 """
 
 from __future__ import annotations
