@@ -47,10 +47,6 @@ def compare(task: Task, images: list[bytes], threads: int, rounds: int, only: li
     Raises:
         NotBatchable: a decoding job on several threads.
     """
-    if task.kind == "loader":
-        import loader
-
-        return loader.compare(task, images, rounds, only)
     if task.job.decode_only and threads > 1:
         raise NotBatchable(f"{task.name}: outputs differ in size and do not batch; use --threads 1")
     if task.kind == "images":

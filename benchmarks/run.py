@@ -10,6 +10,7 @@ import sys
 import warnings
 
 import comparison
+import loader
 import machine
 import photographs
 import report
@@ -39,7 +40,10 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     threads = 1 if pinned else machine.cores()
     photos = photographs.load(task.photos).first(min(task.limit, arguments.images or task.limit))
     with machine.pinned_to_one_core() if pinned else contextlib.nullcontext():
-        outcome = comparison.compare(task, photos.images, threads, arguments.rounds, arguments.only)
+        if task.kind == "loader":
+            outcome = loader.compare(task, photos.images, arguments.rounds, arguments.only)
+        else:
+            outcome = comparison.compare(task, photos.images, threads, arguments.rounds, arguments.only)
     result = report.record(task, "1" if pinned else "all", photos, arguments.rounds, outcome)
     report.write(result, arguments.results)
     print(report.table(result), flush=True)

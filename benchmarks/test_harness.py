@@ -100,7 +100,7 @@ def test_threads(name: str, names: tuple[str, str]) -> None:
 
 def test_loader() -> None:
     images = [photographs.encode(60 + i, 50) for i in range(9)]
-    outcome = comparison.compare(TASKS["loader"], images, 1, 1, None)
+    outcome = loader.compare(TASKS["loader"], images, 1, None)
     assert outcome["absent"] == {}
     equal = {row["key"]: row["agreement"]["equal"] for row in outcome["rows"]}
     assert equal == {"fastpre-exact": 9, "fastpre-here": 9, "torchvision-tensor": 0, "torchvision-pil": 9}
