@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import concurrent.futures
 import dataclasses
 import importlib.util
@@ -17,7 +18,7 @@ Array = Any  # a torch tensor or a NumPy array
 One = Callable[[bytes], Array]
 
 
-class Run:
+class Run(abc.ABC):
     """An implementation at work: made once, called for every batch.
 
     Attributes:
@@ -26,9 +27,9 @@ class Run:
 
     pixels = False
 
+    @abc.abstractmethod
     def __call__(self, images: list[bytes]) -> Array:
         """The batch, (N, C, H, W) or (N, H, W, C); a CUDA device may still be at work on it."""
-        raise NotImplementedError
 
     def taken(self, images: list[bytes]) -> list[bytes]:
         """Those that it can do."""

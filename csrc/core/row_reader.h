@@ -7,8 +7,8 @@
 namespace fastpre {
 
 // Opening is each reader's own matter; it names the rectangle of stored pixels that is then read from top to bottom.
-// Rows are RGBX; gray is replicated, and CMYK and YCCK are converted to RGB as Pillow does. By one
-// thread at a time.
+// Rows are RGBX; gray is replicated, and CMYK and YCCK are converted to RGB as Pillow does. One
+// thread uses a reader at a time.
 class RowReader {
  public:
   virtual ~RowReader() = default;

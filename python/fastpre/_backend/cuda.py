@@ -25,20 +25,7 @@ class Emulated(Cpu):
     def execute(
         self, compiled: _core.CompiledSpec, items: list[Any], memory: Output, size: tuple[int, int], call: Call
     ) -> list[_core.Record]:
-        nvjpeg.announce()
-        return _core.cuda_run(
-            compiled,
-            items,
-            memory.data_ptr,
-            size,
-            memory.strides,
-            call.threads,
-            call.fill,
-            _core.EMULATED,
-            0,
-            forced_decoder(),
-            *call.ending(),
-        )
+        return _run(compiled, items, memory, size, call, _core.EMULATED, 0)
 
 
 class Cuda:
@@ -89,23 +76,35 @@ class Cuda:
                     "a static input, and write into that with out= before each replay"
                 )
                 raise RuntimeError(msg)
-        nvjpeg.announce()
-        decoder = forced_decoder()
         # Its memory may come from another stream's pool, and must not go back there before ours is done with it.
         tensor.record_stream(stream)
-        return _core.cuda_run(
-            compiled,
-            items,
-            memory.data_ptr,
-            size,
-            memory.strides,
-            call.threads,
-            call.fill,
-            tensor.device.index,
-            stream.cuda_stream,
-            decoder,
-            *call.ending(),
-        )
+        return _run(compiled, items, memory, size, call, tensor.device.index, stream.cuda_stream)
+
+
+def _run(
+    compiled: _core.CompiledSpec,
+    items: list[Any],
+    memory: Output,
+    size: tuple[int, int],
+    call: Call,
+    index: int,
+    stream: int,
+) -> list[_core.Record]:
+    """The core's call on device `index` and a stream by its address."""
+    nvjpeg.announce()
+    return _core.cuda_run(
+        compiled,
+        items,
+        memory.data_ptr,
+        size,
+        memory.strides,
+        call.threads,
+        call.fill,
+        index,
+        stream,
+        forced_decoder(),
+        *call.ending(),
+    )
 
 
 def forced_decoder() -> str:
