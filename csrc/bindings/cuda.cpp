@@ -7,6 +7,7 @@
 
 #include "bindings/batch.h"
 #include "bindings/call.h"
+#include "bindings/draw.h"
 #include "bindings/register.h"
 #include "bindings/sources.h"
 #include "bindings/spec.h"
@@ -23,7 +24,7 @@ namespace {
 std::vector<Record> CudaRun(const CompiledSpec& spec, const py::sequence& images, uintptr_t data,
                             std::pair<int, int> size, std::array<ptrdiff_t, 4> strides, int threads, float fill,
                             int device, uintptr_t stream, const std::string& decoder, std::optional<double> deadline_s,
-                            const Cancellation* cancellation) {
+                            const Cancellation* cancellation, const py::object& draws) {
   ActiveKernels();  // an unusable FASTPRE_TARGET is the caller's error, not an image's
   const Sources sources(images);
   RequireMemory(data, sources.list().size() * size.first * size.second);
@@ -32,6 +33,7 @@ std::vector<Record> CudaRun(const CompiledSpec& spec, const py::sequence& images
   batch.sources = &sources.list();
   batch.spec = &spec.spec;
   batch.affine = &spec.affine;
+  batch.draws = DrawsOf(draws, sources.list().size());
   batch.slot = BatchSlots{data, spec.spec, size, strides};
   batch.fill = fill;
   batch.threads = threads;
@@ -137,7 +139,7 @@ py::dict RatesReport(int device) {
 void register_cuda(py::module_& m) {
   m.def("cuda_run", &CudaRun, py::arg("spec"), py::arg("images"), py::arg("data"), py::arg("size"), py::arg("strides"),
         py::arg("threads"), py::arg("fill"), py::arg("device"), py::arg("stream"), py::arg("decoder"),
-        py::arg("deadline_s") = py::none(), py::arg("cancellation") = py::none());
+        py::arg("deadline_s") = py::none(), py::arg("cancellation") = py::none(), py::arg("draws") = py::none());
   m.def("cuda_info", &CudaInfo);
   m.def("nvjpeg_info", &NvjpegInfo);
   m.def("set_nvjpeg_candidates", &cuda::SetNvjpegCandidates, py::arg("paths"));

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "fastpre's compiled core. Use the names in `fastpre`; these may change.";
   fb::register_errors(m);
   fb::register_spec(m);
+  fb::register_draw(m);
   fb::register_plan(m);
   fb::register_dlpack(m);
   fb::register_call(m);

@@ -69,6 +69,7 @@ py::dict PlanDict(const Header& header, const Plan& p, const DecoderChoice& choi
   py::dict d;
   d["header"] = HeaderDict(header);
   d["oriented"] = py::make_tuple(g.oriented_height, g.oriented_width);
+  d["part"] = py::make_tuple(g.part.y, g.part.x, g.part.height, g.part.width);
   d["resized"] = py::make_tuple(g.resized_height, g.resized_width);
   d["output"] = py::make_tuple(g.out_height, g.out_width);
   d["window"] = py::make_tuple(g.window_y, g.window_x, g.window_height, g.window_width);
@@ -94,22 +95,18 @@ py::dict PlanDict(const Header& header, const Plan& p, const DecoderChoice& choi
 void register_plan(py::module_& m) {
   m.def(
       "plan",
-      [](const py::object& image, const CompiledSpec& spec, bool taps) {
+      [](const py::object& image, const CompiledSpec& spec, bool taps, const Draw* draw) {
         return WithBytes(image, spec.spec.limits.max_bytes, [&](Bytes b) {
           const Header header = ParseHeader(b, spec.spec.limits, true);
-          const Plan plan = ComputePlan(header, spec.spec);
+          const Plan plan = ComputePlan(header, spec.spec, draw);
           return PlanDict(header, plan, ChooseDecoder(b, header, spec.spec, plan), taps);
         });
       },
-      py::arg("image"), py::arg("spec"), py::arg("taps") = false);
+      py::arg("image"), py::arg("spec"), py::arg("taps") = false, py::arg("draw") = nullptr);
   m.def(
       "taps",
       [](const std::string& filter, int in_size, int out_size, int begin, int count) {
-        const char* names[] = {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"};
-        for (int i = 0; i < 6; ++i) {
-          if (filter == names[i]) return TapsDict(ComputeTaps(static_cast<Filter>(i), in_size, out_size, begin, count));
-        }
-        throw py::value_error("unknown filter");
+        return TapsDict(ComputeTaps(FilterOf(filter), in_size, out_size, begin, count));
       },
       py::arg("filter"), py::arg("in_size"), py::arg("out_size"), py::arg("begin"), py::arg("count"));
 }

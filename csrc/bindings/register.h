@@ -7,6 +7,7 @@ namespace fastpre::bindings {
 
 void register_errors(pybind11::module_& m);
 void register_spec(pybind11::module_& m);
+void register_draw(pybind11::module_& m);
 void register_plan(pybind11::module_& m);
 void register_dlpack(pybind11::module_& m);
 void register_call(pybind11::module_& m);

@@ -1,5 +1,7 @@
 #include "bindings/sources.h"
 
+#include "bindings/errors.h"
+
 namespace py = pybind11;
 
 namespace fastpre::bindings {
@@ -30,6 +32,14 @@ Bytes BytesOf(const py::object& item, size_t index, Views* views) {
   return {static_cast<const uint8_t*>(view->buf), static_cast<size_t>(view->len)};
 }
 
+// An error of fastpre's that Python has met already, by its class.
+ErrorKind KindOf(const std::string& name) {
+  for (const ErrorKind kind : {ErrorKind::kCorrupt, ErrorKind::kUnsupported, ErrorKind::kLimit}) {
+    if (name == ErrorName(kind)) return kind;
+  }
+  return ErrorKind::kIo;
+}
+
 }  // namespace
 
 Sources::Sources(const py::sequence& items) {
@@ -43,6 +53,7 @@ Sources::Sources(const py::sequence& items) {
       source.missing = "there is no image (None)";
     } else if (PyExceptionInstance_Check(item.ptr())) {  // why it could not be had
       source.missing = py::str(item);
+      source.missing_kind = KindOf(py::type::handle_of(item).attr("__name__").cast<std::string>());
     } else if (source.is_path) {
       source.path = PathOf(item, i);
     } else {

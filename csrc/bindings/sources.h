@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/buffer.h"
 #include "core/source.h"
 
 namespace fastpre::bindings {
@@ -48,6 +49,12 @@ class Sources {
  private:
   Views views_;
   std::vector<Source> list_;
+};
+
+// A file's bytes, which Python sees as a buffer.
+struct FileData {
+  Buffer memory;
+  Bytes bytes;
 };
 
 }  // namespace fastpre::bindings

@@ -39,12 +39,7 @@ CompiledSpec Compile(std::optional<int> shorter_side, std::optional<Size> exact_
   s.max_size = max_size.value_or(0);
   s.crop_height = crop ? crop->first : 0;
   s.crop_width = crop ? crop->second : 0;
-  s.filter = Choose<Filter>(interpolation, {{"nearest", Filter::kNearest},
-                                            {"box", Filter::kBox},
-                                            {"bilinear", Filter::kBilinear},
-                                            {"hamming", Filter::kHamming},
-                                            {"bicubic", Filter::kBicubic},
-                                            {"lanczos", Filter::kLanczos}});
+  s.filter = FilterOf(interpolation);
   s.color = Choose<Color>(color, {{"RGB", Color::kRGB}, {"BGR", Color::kBGR}, {"L", Color::kL}});
   s.dtype = Choose<DType>(
       dtype, {{"float32", DType::kF32}, {"float16", DType::kF16}, {"bfloat16", DType::kBF16}, {"uint8", DType::kU8}});
@@ -71,6 +66,15 @@ CompiledSpec Compile(std::optional<int> shorter_side, std::optional<Size> exact_
 }
 
 }  // namespace
+
+Filter FilterOf(const std::string& name) {
+  return Choose<Filter>(name, {{"nearest", Filter::kNearest},
+                               {"box", Filter::kBox},
+                               {"bilinear", Filter::kBilinear},
+                               {"hamming", Filter::kHamming},
+                               {"bicubic", Filter::kBicubic},
+                               {"lanczos", Filter::kLanczos}});
+}
 
 void register_spec(py::module_& m) {
   py::class_<CompiledSpec>(m, "CompiledSpec")

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "plan/affine.h"
 #include "plan/spec.h"
 
@@ -10,5 +12,8 @@ struct CompiledSpec {
   Spec spec;
   Affine affine;
 };
+
+// By Python's name for it; throws ValueError for any other.
+Filter FilterOf(const std::string& name);
 
 }  // namespace fastpre::bindings

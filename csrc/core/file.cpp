@@ -112,7 +112,7 @@ Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer) {
 }
 
 Bytes ReadSource(const Source& source, int64_t max_bytes, Buffer* buffer) {
-  if (!source.missing.empty()) throw Error(ErrorKind::kIo, source.missing);
+  if (!source.missing.empty()) throw Error(source.missing_kind, source.missing);
   return source.is_path ? ReadFile(source.path, max_bytes, buffer) : source.bytes;
 }
 

@@ -15,7 +15,7 @@ namespace fastpre {
 // one. Throws Error(kIo), Error(kLimit) past `max_bytes`, Cancelled; Error(kDeadline) where it waits past that.
 Bytes ReadFile(const std::string& path, int64_t max_bytes, Buffer* buffer);
 
-// The source's bytes, in `buffer` if they come from a file. Throws as ReadFile; Error(kIo) where there is no image.
+// The source's bytes, in `buffer` if they come from a file. Throws as ReadFile; Error where there is no image.
 Bytes ReadSource(const Source& source, int64_t max_bytes, Buffer* buffer);
 
 }  // namespace fastpre

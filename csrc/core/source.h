@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "core/error.h"
 #include "core/image.h"
 
 namespace fastpre {
@@ -15,6 +16,7 @@ struct Source {
   std::string path;  // empty for a buffer
   bool is_path = false;
   std::string missing;  // why there is neither; that image fails with it
+  ErrorKind missing_kind = ErrorKind::kIo;
 };
 
 }  // namespace fastpre

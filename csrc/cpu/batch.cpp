@@ -52,12 +52,12 @@ std::vector<Record> Run(const Batch& batch) {
   ParallelFor(sources.size(), batch.threads, [&](size_t turn) {
     const CallContext::Scope scope(batch.context);
     const size_t i = order[turn];
-    const OutputView out = batch.slot(i);
+    const OutputView out = Mirrored(batch.slot(i), batch.draw(i));
     Recorded(&records[i], [&] {
       if (batch.context) batch.context->Begin();
       // Threads that have no image of their own help with the large ones.
       PoolHelpers helpers(batch.threads / static_cast<int>(sources.size()) - 1, batch.threads);
-      ImageTask task{*batch.spec, *batch.affine, out, &records[i], &helpers};
+      ImageTask task{*batch.spec, *batch.affine, out, &records[i], &helpers, batch.draw(i)};
       workers.OfThisThread().Run(sources[i], &task);
     });
     // A slot never keeps half an image, whatever the caller does with the record.
@@ -68,30 +68,48 @@ std::vector<Record> Run(const Batch& batch) {
   return records;
 }
 
-Record RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out) {
+Record RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const Draw* draw,
+                 const OutputView& out) {
   Record record;
-  ImageTask task{spec, affine, out, &record};
+  ImageTask task{spec, affine, Mirrored(out, draw), &record, nullptr, draw};
   Workers workers;
   workers.OfThisThread().RunPixels(view, &task);
   return record;
 }
 
-std::vector<std::optional<OutputSize>> OutputSizes(const std::vector<Source>& sources, const Spec& spec,
-                                                   CallContext* context) {
+namespace {
+
+template <class Of>
+Sizes ByHeader(const std::vector<Source>& sources, const Spec& spec, CallContext* context, Of of) {
   const CallContext::Scope scope(context);
-  std::vector<std::optional<OutputSize>> sizes(sources.size());
+  Sizes sizes(sources.size());
   Buffer file;
   for (size_t i = 0; i < sources.size(); ++i) {
     try {
       if (context) context->Begin();
       const Bytes bytes = ReadSource(sources[i], spec.limits.max_bytes, &file);
-      const Geometry g = ComputeGeometry(ParseHeader(bytes, spec.limits, spec.exif_orientation), spec);
-      sizes[i] = {g.out_height, g.out_width};
+      sizes[i] = of(ParseHeader(bytes, spec.limits, spec.exif_orientation));
     } catch (const Error&) {
       // Run reports it.
     }
   }
   return sizes;
+}
+
+}  // namespace
+
+Sizes OutputSizes(const std::vector<Source>& sources, const Spec& spec, CallContext* context) {
+  return ByHeader(sources, spec, context, [&](const Header& header) {
+    const Geometry g = ComputeGeometry(header, spec);
+    return Size{g.out_height, g.out_width};
+  });
+}
+
+Sizes ImageSizes(const std::vector<Source>& sources, const Spec& spec, CallContext* context) {
+  return ByHeader(sources, spec, context, [&](const Header& header) {
+    const bool transpose = OrientationOf(header, spec, nullptr).transpose;
+    return transpose ? Size{header.width, header.height} : Size{header.height, header.width};
+  });
 }
 
 void FillSlot(const OutputView& out, float value) {

@@ -17,14 +17,18 @@ namespace fastpre {
 std::vector<Record> Run(const Batch& batch);
 
 // The same for one image that is decoded already: 8-bit, `view` in RGB (or one channel for "L").
-Record RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const OutputView& out);
+Record RunPixels(const PixelView& view, const Spec& spec, const Affine& affine, const Draw* draw,
+                 const OutputView& out);
 
-struct OutputSize {
+struct Size {
   int height, width;
 };
-// Of each image, by its header; none for an image that fails, which Run reports with its reason. Throws Cancelled.
-std::vector<std::optional<OutputSize>> OutputSizes(const std::vector<Source>& sources, const Spec& spec,
-                                                   CallContext* context);
+using Sizes = std::vector<std::optional<Size>>;
+// Of each image's output, by its header; none for an image that fails, which Run reports with its reason. Throws
+// Cancelled.
+Sizes OutputSizes(const std::vector<Source>& sources, const Spec& spec, CallContext* context);
+// Of each image itself, oriented if the spec says so.
+Sizes ImageSizes(const std::vector<Source>& sources, const Spec& spec, CallContext* context);
 
 // Fills a slot with one value, in the slot's dtype.
 void FillSlot(const OutputView& out, float value);

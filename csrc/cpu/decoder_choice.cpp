@@ -29,7 +29,7 @@ const char* OutOfScope(const Header& header) {
 
 DecoderChoice ChooseDecoder(const Header& header, const Spec& spec, const Plan& plan) {
   if (const char* reason = OutOfScope(header)) return Decline(reason);
-  return {"", spec.exact ? 8 : LumaScale(header, spec, plan)};
+  return {"", spec.exact ? 8 : LumaScale(header, plan)};
 }
 
 DecoderChoice ChooseDecoder(Bytes bytes, const Header& header, const Spec& spec, const Plan& plan) {

@@ -17,6 +17,7 @@ struct ImageTask {
   OutputView out;  // every element is written on success; on failure some may be
   Record* record;
   HelperThreads* helpers = nullptr;  // may help with a large image
+  const Draw* draw = nullptr;        // its geometry; null: the Spec's. `out` is mirrored already where it says so
 
   // Filled in on the way.
   Bytes bytes{};

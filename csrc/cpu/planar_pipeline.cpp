@@ -49,7 +49,7 @@ int PlanarPipeline::KeptRows(int first_row) const {
 void PlanarPipeline::Run(const ImageTask& task) {
   StageClock clock(task.record);
   frame_ = ParseFrame(task.bytes, task.header);
-  plan_ = ComputePlanarPlan(task.header, task.spec, task.plan);
+  plan_ = ComputePlanarPlan(task.header, task.plan);
   const KernelTable* kernels = &ActiveKernels();
   for (int i = 0; i < frame_.components; ++i) {
     kernels = &KernelsFor(KernelsFor(*kernels, plan_.of(i).columns), plan_.of(i).rows);
@@ -77,7 +77,7 @@ void PlanarPipeline::Run(const ImageTask& task) {
 
   const JpegKernels& jpeg = JpegKernelsFor(kernels->target);
   Store store(*kernels, task.affine, task.spec.color, task.out, ComputePlacement(task.plan, task.out), count);
-  store.Padding(task.plan.geometry);
+  store.Padding(task.plan);
   clock.Charge(kStageResample);
   const McuRect mcus = NeededMcus();
   PlaneOptions options;

@@ -67,7 +67,7 @@ void RowPipeline::Run(RowReader& reader, const ImageTask& task) {
   const KernelTable& kernels = KernelsFor(KernelsFor(ActiveKernels(), plan.columns), plan.rows);
   task.record->target = kernels.name;
   Store store(kernels, task.affine, task.spec.color, task.out, ComputePlacement(plan, task.out), plan.columns.count);
-  store.Padding(plan.geometry);
+  store.Padding(plan);
   if (plan.columns.copies() && plan.rows.copies()) return Copy(reader, task, kernels, &store);
   clock.Charge(kStageResample);
   Resample(reader, task, kernels, &store);

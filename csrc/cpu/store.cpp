@@ -46,6 +46,12 @@ Store::Store(const KernelTable& kernels, const Affine& affine, Color color, cons
       place_(placement),
       count_(count) {
   if (color == Color::kBGR) std::swap(order_[0], order_[2]);
+  const bool dense = place_.column_step == -1, packed = place_.column_step == -3 && out_.stride_c == 1;
+  if (dense || packed) {
+    backwards_.resize(static_cast<size_t>(count_) + kRowSlack / sizeof(uint32_t));
+    place_.origin += (count_ - 1) * place_.column_step;
+    place_.column_step = -place_.column_step;
+  }
 }
 
 template <class T>
@@ -59,6 +65,10 @@ void Store::Scatter(const uint8_t* pixels, T* out, const T* (*lut)(const Affine&
 }
 
 void Store::Row(const uint8_t* pixels, int index) {
+  if (!backwards_.empty()) {
+    for (int i = 0; i < count_; ++i) std::memcpy(&backwards_[i], pixels + 4 * (count_ - 1 - i), 4);
+    pixels = reinterpret_cast<const uint8_t*>(backwards_.data());
+  }
   const ptrdiff_t at = place_.origin + index * place_.row_step;
   const bool dense = place_.column_step == 1;
   const bool packed = place_.column_step == 3 && out_.stride_c == 1 && out_.channels == 3;
@@ -96,13 +106,14 @@ void Store::Row(const uint8_t* pixels, int index) {
   }
 }
 
-void Store::Padding(const Geometry& g) {
+void Store::Padding(const Plan& plan) {
+  const Geometry& g = plan.geometry;
   if (g.window_width == g.out_width && g.window_height == g.out_height) return;
   for (int c = 0; c < out_.channels; ++c) {
     switch (out_.dtype) {
-      case DType::kF32: FillAround(out_, c, affine_.f32[order_[c]][0], g); break;
-      case DType::kU8: FillAround(out_, c, uint8_t{0}, g); break;
-      default: FillAround(out_, c, affine_.u16[order_[c]][0], g); break;
+      case DType::kF32: FillAround(out_, c, affine_.f32[order_[c]][plan.fill[order_[c]]], g); break;
+      case DType::kU8: FillAround(out_, c, plan.fill[order_[c]], g); break;
+      default: FillAround(out_, c, affine_.u16[order_[c]][plan.fill[order_[c]]], g); break;
     }
   }
 }

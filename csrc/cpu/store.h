@@ -1,6 +1,9 @@
 // The last step: 8-bit RGBX rows to the caller's dtype, layout and address.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "core/image.h"
 #include "cpu/kernels/kernels.h"
 #include "plan/affine.h"
@@ -16,9 +19,9 @@ class Store {
   // Row `index` of the stored frame, `count` pixels along its columns.
   void Row(const uint8_t* pixels, int index);
 
-  // The normalized value of a zero pixel, wherever the window does not reach (torchvision pads the
+  // The normalized value of the plan's fill, wherever the window does not reach (torchvision pads the
   // 8-bit image, before normalizing).
-  void Padding(const Geometry& geometry);
+  void Padding(const Plan& plan);
 
  private:
   template <class T>
@@ -28,9 +31,10 @@ class Store {
   const KernelTable& kernels_;
   const Affine& affine_;
   const OutputView out_;
-  const Placement place_;
+  Placement place_;
   const int count_;
-  int order_[3] = {0, 1, 2};  // source byte of each output channel
+  std::vector<uint32_t> backwards_;  // a row's pixels, where its columns run backwards; the kernels only run forwards
+  int order_[3] = {0, 1, 2};         // source byte of each output channel
 };
 
 }  // namespace fastpre

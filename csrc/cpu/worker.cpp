@@ -40,7 +40,7 @@ void Worker::Run(const Source& source, ImageTask* task) {
     if (source.is_path) clock.Charge(kStageRead);
     task->header = ParseHeader(task->bytes, task->spec.limits, task->spec.exif_orientation);
     if (const char* reason = OutOfScope(task->header)) task->record->declined = reason;
-    task->plan = ComputePlan(task->header, task->spec, task->out, task->record);
+    task->plan = ComputePlan(task->header, task->spec, task->draw, task->out, task->record);
     clock.Charge(kStageHeader);
     Decode(*task);
   });
@@ -52,7 +52,7 @@ void Worker::RunPixels(const PixelView& view, ImageTask* task) {
     StageClock clock(task->record);
     task->header.width = view.width;
     task->header.height = view.height;
-    task->plan = ComputePlan(task->header, task->spec, task->out, task->record);
+    task->plan = ComputePlan(task->header, task->spec, task->draw, task->out, task->record);
     clock.Charge(kStageHeader);
     task->record->decoder = "pixels";
     PixelReader pixels(view, task->plan.source);

@@ -15,8 +15,6 @@ constexpr size_t kMostJobs = 512;
 Capabilities CapabilitiesOf(Device& device, const Batch& batch) {
   Capabilities capabilities;
   capabilities.exact = batch.spec->exact;
-  // Nearest picks single pixels; another inverse DCT changes nothing about that, but it is exact in both fidelities.
-  if (batch.spec->filter == Filter::kNearest) capabilities.exact = true;
   // Half of a staging buffer, so that an image's coefficients and descriptors fit beside its samples.
   capabilities.image_bytes = std::min(device.staging().most_device_bytes(), device.staging().most_pinned_bytes()) / 2;
   const bool wanted = batch.decoder == "auto" || batch.decoder == "hardware" || batch.decoder == "hybrid";
@@ -58,11 +56,11 @@ void AssignPaths(Device& device, const Batch& batch, std::vector<ImageJob>* jobs
   }
 }
 
-void ToPixels(const Spec& spec, ImageJob* job) {
+void ToPixels(ImageJob* job) {
   job->path = DecodePath::kPixels;
   job->planar.reset();
   job->choice.declined = "no device memory is left for its samples";
-  LayOut(spec, job);
+  LayOut(job);
 }
 
 // Splits until memory suffices; what is too large for a staging buffer of its own is decoded by the CPU.
@@ -75,7 +73,7 @@ void RunMicroBatches(Device& device, const Batch& batch, std::span<ImageJob> job
     size_t count = jobs.size();
     while (count > 1 && !fits(count)) count = (count + 1) / 2;
     while (true) {
-      if (count == 1 && jobs[0].path != DecodePath::kPixels && !fits(1)) ToPixels(*batch.spec, &jobs[0]);
+      if (count == 1 && jobs[0].path != DecodePath::kPixels && !fits(1)) ToPixels(&jobs[0]);
       MicroBatch micro_batch(&device, batch, jobs.first(count));
       if (micro_batch.TakeStaging()) {
         micro_batch.Run();
@@ -86,7 +84,7 @@ void RunMicroBatches(Device& device, const Batch& batch, std::span<ImageJob> job
       } else if (jobs[0].path == DecodePath::kPixels) {
         throw CudaError("out of device or pinned memory");
       } else {
-        ToPixels(*batch.spec, &jobs[0]);
+        ToPixels(&jobs[0]);
       }
     }
     jobs = jobs.subspan(count);
@@ -108,14 +106,15 @@ std::vector<Record> Run(Device& device, const Batch& batch) {
         const Range range(device.runtime(), "fastpre: prepare");
         ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i) {
           jobs[i].record = &records[first + i];
-          jobs[i].out = batch.slot(first + i);
+          jobs[i].draw = batch.draw(first + i);
+          jobs[i].out = Mirrored(batch.slot(first + i), jobs[i].draw);
           const CallContext::Scope working(batch.context);
           Prepare(sources[first + i], *batch.spec, capabilities, &jobs[i]);
         });
         if (batch.context && batch.context->cancelled()) throw Cancelled();
         AssignPaths(device, batch, &jobs);
         ParallelOrThrow(jobs.size(), batch.threads, [&](size_t i) {
-          if (!Recorded(jobs[i].record, [&] { LayOut(*batch.spec, &jobs[i]); })) jobs[i].failed = true;
+          if (!Recorded(jobs[i].record, [&] { LayOut(&jobs[i]); })) jobs[i].failed = true;
         });
       }
       RunMicroBatches(device, batch, jobs);

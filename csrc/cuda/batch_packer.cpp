@@ -158,7 +158,6 @@ void BatchPacker::AddTask(const ResampleTask& task, size_t shared_bytes) {
   if (task.out.columns <= 0 || task.out.rows <= 0) return;
   tasks_.push_back(task);
   first_tile_.push_back(tiles_);
-  padding_.push_back(false);
   const int64_t tiles = int64_t{TilesOf(task.out.columns, task.tile_x_log2)} * TilesOf(task.out.rows, task.tile_y_log2);
   if (tiles > INT32_MAX - tiles_) ThrowInternal("a batch of more tiles than a grid has");
   tiles_ += static_cast<uint32_t>(tiles);
@@ -201,21 +200,23 @@ void BatchPacker::Add(const DeviceImage& image, const Tiling& tiling) {
   AddPadding(image);
 }
 
-// As Store::Padding: whatever the window does not reach has the normalized value of a zero pixel.
+// As Store::Padding.
 void BatchPacker::AddPadding(const DeviceImage& image) {
   const Geometry& g = image.plan->geometry;
   const int bottom = g.pad_top + g.window_height, right = g.pad_left + g.window_width;
-  AddRectangle(image.out, 0, 0, g.out_width, g.pad_top, true, 0);
-  AddRectangle(image.out, 0, bottom, g.out_width, g.out_height, true, 0);
-  AddRectangle(image.out, 0, g.pad_top, g.pad_left, bottom, true, 0);
-  AddRectangle(image.out, right, g.pad_top, g.out_width, bottom, true, 0);
+  const std::array<uint8_t, 3>* const fill = &image.plan->fill;
+  AddRectangle(image.out, 0, 0, g.out_width, g.pad_top, fill, 0);
+  AddRectangle(image.out, 0, bottom, g.out_width, g.out_height, fill, 0);
+  AddRectangle(image.out, 0, g.pad_top, g.pad_left, bottom, fill, 0);
+  AddRectangle(image.out, right, g.pad_top, g.out_width, bottom, fill, 0);
 }
 
 void BatchPacker::Fill(const OutputView& out, float value) {
-  AddRectangle(out, 0, 0, out.width, out.height, false, value);
+  AddRectangle(out, 0, 0, out.width, out.height, nullptr, value);
 }
 
-void BatchPacker::AddRectangle(const OutputView& out, int x0, int y0, int x1, int y1, bool padding, float value) {
+void BatchPacker::AddRectangle(const OutputView& out, int x0, int y0, int x1, int y1,
+                               const std::array<uint8_t, 3>* padding, float value) {
   if (x0 >= x1 || y0 >= y1) return;
   ResampleTask task{};
   task.kind = TaskKind::kFill;
@@ -229,8 +230,8 @@ void BatchPacker::AddRectangle(const OutputView& out, int x0, int y0, int x1, in
   task.out.columns = x1 - x0;
   task.out.rows = y1 - y0;
   std::fill(std::begin(task.fill), std::end(task.fill), ElementBits(out.dtype, value));
+  if (padding) padding_.push_back({tasks_.size(), *padding});
   AddTask(task, 0);
-  padding_.back() = padding;
 }
 
 void BatchPacker::AddIdct(const IdctTask& task) {
@@ -253,13 +254,13 @@ ResampleLaunch BatchPacker::FinishResample(const Spec& spec, const Affine& affin
   for (int c = 0; c < 3; ++c) launch.order[c] = spec.color == Color::kBGR ? 2 - c : c;
   launch.dtype = spec.dtype;
   launch.channels = spec.channels();
-  for (size_t i = 0; i < tasks_.size(); ++i) {
-    if (!padding_[i]) continue;
+  for (const Padding& p : padding_) {
     for (int c = 0; c < launch.channels; ++c) {
       const int color = launch.order[c];
-      tasks_[i].fill[c] = spec.dtype == DType::kF32  ? std::bit_cast<uint32_t>(affine.f32[color][0])
-                          : spec.dtype == DType::kU8 ? 0
-                                                     : affine.u16[color][0];
+      const uint8_t value = p.fill[color];
+      tasks_[p.task].fill[c] = spec.dtype == DType::kF32  ? std::bit_cast<uint32_t>(affine.f32[color][value])
+                               : spec.dtype == DType::kU8 ? value
+                                                          : affine.u16[color][value];
     }
   }
   launch.tasks = Put(tasks_.data(), tasks_.size());

@@ -73,14 +73,19 @@ class BatchPacker {
   const uint8_t* PutBytes(const void* values, size_t bytes);
   DeviceAxis PutAxis(const Taps& taps, int tile_log2);
   void AddPadding(const DeviceImage& image);
-  void AddRectangle(const OutputView& out, int x0, int y0, int x1, int y1, bool padding, float value);
+  void AddRectangle(const OutputView& out, int x0, int y0, int x1, int y1, const std::array<uint8_t, 3>* padding,
+                    float value);
   void AddTask(const ResampleTask& task, size_t shared_bytes);
 
   uint8_t *host_, *device_;
   size_t capacity_, used_ = 0;
   std::vector<ResampleTask> tasks_;
   std::vector<uint32_t> first_tile_;
-  std::vector<bool> padding_;  // tasks whose fill is the normalized value of zero, known at the end
+  struct Padding {
+    size_t task;
+    std::array<uint8_t, 3> fill;  // 8-bit RGB, normalized at the end
+  };
+  std::vector<Padding> padding_;
   uint32_t tiles_ = 0;
   size_t shared_bytes_ = 0;
   std::vector<IdctTask> idct_;

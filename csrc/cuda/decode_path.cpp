@@ -61,7 +61,7 @@ const char* PathName(DecodePath path) {
 }
 
 PathChoice AllowedPaths(const Header& header, const Frame* frame, const std::string& declined, bool complete,
-                        const Spec& spec, const Plan& plan, const Capabilities& capabilities) {
+                        const Plan& plan, const Capabilities& capabilities) {
   PathChoice choice;
   const auto allow = [&](DecodePath r) { choice.may[static_cast<int>(r)] = true; };
   choice.declined = declined;
@@ -78,7 +78,7 @@ PathChoice AllowedPaths(const Header& header, const Frame* frame, const std::str
   if (capabilities.hybrid) allow(DecodePath::kHybrid);
   if (capabilities.hardware && declined.empty() && header.sof == marker::kSOF0 && frame->scans.size() == 1) {
     allow(DecodePath::kHardware);
-    const int least = LumaScale(header, spec, plan, kHardwareGuard);
+    const int least = LumaScale(header, plan, kHardwareGuard);
     int& scale = choice.hardware_scale;
     for (scale = 1; scale < 8 && (scale < least || !IsWideEnough(*frame, scale)); scale *= 2) {
     }

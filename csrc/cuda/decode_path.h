@@ -52,7 +52,7 @@ struct PathChoice {
 //   coefficients       every stream of ours whose samples fit in memory
 //   the CPU            everything: giant images, reductions whose taps do not fit in shared memory, what is broken
 PathChoice AllowedPaths(const Header& header, const Frame* frame, const std::string& declined, bool complete,
-                        const Spec& spec, const Plan& plan, const Capabilities& capabilities);
+                        const Plan& plan, const Capabilities& capabilities);
 
 inline constexpr int kLeastSide = 16, kMostSide = 16384;
 

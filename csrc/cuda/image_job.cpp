@@ -24,7 +24,9 @@ std::vector<AxisPair> PlaneAxes(const PlanarPlan& plan, int components) {
   return axes;
 }
 
-void Choose(const Spec& spec, const Capabilities& capabilities, ImageJob* job) {
+void Choose(Capabilities capabilities, ImageJob* job) {
+  // Nearest picks single pixels; another inverse DCT changes nothing about that, but it is exact in both fidelities.
+  if (job->plan.filter == Filter::kNearest) capabilities.exact = true;
   const char* reason = OutOfScope(job->header);
   std::string declined = reason ? reason : "";
   try {
@@ -47,8 +49,8 @@ void Choose(const Spec& spec, const Capabilities& capabilities, ImageJob* job) {
   if (job->tiling.shared_bytes > kMostShared) {
     job->choice.declined = "a reduction whose taps are over the device's shared memory";
   } else {
-    job->choice = AllowedPaths(job->header, job->frame ? &*job->frame : nullptr, declined, complete, spec, job->plan,
-                               capabilities);
+    job->choice =
+        AllowedPaths(job->header, job->frame ? &*job->frame : nullptr, declined, complete, job->plan, capabilities);
   }
 }
 
@@ -62,8 +64,8 @@ void Prepare(const Source& source, const Spec& spec, const Capabilities& capabil
     job->bytes = ReadSource(source, spec.limits.max_bytes, &job->file);
     clock.Charge(kStageRead);
     job->header = ParseHeader(job->bytes, spec.limits, spec.exif_orientation);
-    job->plan = ComputePlan(job->header, spec, job->out, record);
-    Choose(spec, capabilities, job);
+    job->plan = ComputePlan(job->header, spec, job->draw, job->out, record);
+    Choose(capabilities, job);
   });
   // A plan's taps may be megabytes, and pixels have no use for them.
   const bool pixels_only = !job->choice.allows(DecodePath::kCoefficients) && !job->choice.allows(DecodePath::kHybrid);
@@ -96,7 +98,7 @@ PlaneSize NvjpegPlane(const ImageJob& job, int c) {
   return size;
 }
 
-void LayOut(const Spec& spec, ImageJob* job) {
+void LayOut(ImageJob* job) {
   job->region_bytes = job->plane_bytes = job->descriptor_bytes = 0;
   job->pixel_bytes = RoundUp(static_cast<size_t>(job->out.channels) * job->out.height * job->out.width, kAlignment);
   if (job->failed || job->path == DecodePath::kPixels) return;
@@ -110,7 +112,7 @@ void LayOut(const Spec& spec, ImageJob* job) {
   }
   const bool reduced = job->path == DecodePath::kHardware && job->choice.hardware_scale < 8;
   if (reduced) {
-    job->planar = ComputePlanarPlan(job->header, spec, job->plan, job->choice.hardware_scale);
+    job->planar = ComputePlanarPlan(job->header, job->plan, job->choice.hardware_scale);
     const std::vector<AxisPair> axes = PlaneAxes(*job->planar, job->frame->components);
     job->tiling = ChooseTiling(axes, true, true);
     if (job->tiling.shared_bytes > kMostShared) ThrowInternal("planes whose taps are over the device's shared memory");

@@ -18,7 +18,8 @@ namespace fastpre::cuda {
 
 struct ImageJob {
   Record* record = nullptr;
-  OutputView out;
+  OutputView out;              // mirrored already where the draw says so
+  const Draw* draw = nullptr;  // null: the Spec's geometry
   Buffer file;
   Bytes bytes;
   bool failed = false;  // the record says why; nothing of it is on the device
@@ -47,7 +48,7 @@ struct ImageJob {
 void Prepare(const Source& source, const Spec& spec, const Capabilities& capabilities, ImageJob* job);
 
 // What the path that it got needs.
-void LayOut(const Spec& spec, ImageJob* job);
+void LayOut(ImageJob* job);
 
 // Plane c of an image that nvJPEG decodes: samples, and bytes from row to row.
 struct PlaneSize {

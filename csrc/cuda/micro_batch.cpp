@@ -210,7 +210,7 @@ void MicroBatch::DecodePixels(ImageJob* job, Worker& worker, HelperThreads* help
   view.stride_y = view.width;
   view.stride_c = static_cast<ptrdiff_t>(view.width) * view.height;
   Record record;
-  ImageTask task{pixel_spec_, pixel_affine_, view, &record, helpers};
+  ImageTask task{pixel_spec_, pixel_affine_, view, &record, helpers, job->draw};
   worker.Run(job->bytes, &task);
   for (int s = 0; s < kStageCount; ++s) record.stages_us[s] += job->record->stages_us[s];
   record.retried = job->record->retried;

@@ -84,8 +84,13 @@ Taps NearestTaps(int in_size, int out_size, int begin, int count) {
   return t;
 }
 
-// `scale`: source samples per output position.
-Taps FilterTaps(Filter filter, double scale, int in_size, int begin, int count) {
+// `scale`: source samples per output position. Of `in_size` samples those of [low_end, high_end) are read; positions
+// are counted from `origin`, which need not be a whole sample.
+struct SampleRange {
+  double origin = 0.0;
+  int low_end, high_end;
+};
+Taps FilterTaps(Filter filter, double scale, int in_size, const SampleRange& range, int begin, int count) {
   const Shape shape = ShapeOf(filter);
   const double filter_scale = std::max(scale, 1.0);
   const double support = shape.support * filter_scale;
@@ -101,9 +106,9 @@ Taps FilterTaps(Filter filter, double scale, int in_size, int begin, int count) 
   t.weight.assign(static_cast<size_t>(count) * t.stride, 0);
   std::vector<double> w(t.stride);
   for (int i = 0; i < count; ++i) {
-    const double center = (begin + i + 0.5) * scale;
-    const int low = std::max(static_cast<int>(center - support + 0.5), 0);
-    const int high = std::min(static_cast<int>(center + support + 0.5), in_size);
+    const double center = range.origin + (begin + i + 0.5) * scale;
+    const int low = std::max(static_cast<int>(center - support + 0.5), range.low_end);
+    const int high = std::min(static_cast<int>(center + support + 0.5), range.high_end);
     const int length = high - low;
     double total = 0.0;
     for (int k = 0; k < length; ++k) {
@@ -139,18 +144,27 @@ Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count)
   }
   if (filter == Filter::kNearest) return NearestTaps(in_size, out_size, begin, count);
   const double scale = static_cast<double>(static_cast<float>(in_size)) / out_size;
-  return FilterTaps(filter, scale, in_size, begin, count);
+  return FilterTaps(filter, scale, in_size, {0.0, 0, in_size}, begin, count);
 }
 
-Taps ComputeScaledTaps(Filter filter, int in_size, double step, int samples, int out_size, int begin, int count) {
-  if (step == 1.0) return ComputeTaps(filter, in_size, out_size, begin, count);
+Taps Within(Taps taps, int offset, int axis_size) {
+  taps.in_size = axis_size;
+  for (int& start : taps.start) start += offset;
+  return taps;
+}
+
+Taps ComputeScaledTaps(Filter filter, int offset, int in_size, double step, int samples, int out_size, int begin,
+                       int count) {
+  if (step == 1.0) return Within(ComputeTaps(filter, in_size, out_size, begin, count), offset, samples);
   if (filter == Filter::kNearest) {
-    Taps t = NearestTaps(in_size, out_size, begin, count);
-    t.in_size = samples;
+    Taps t = Within(NearestTaps(in_size, out_size, begin, count), offset, samples);
     for (int& start : t.start) start = std::min(static_cast<int>(start / step), samples - 1);
     return t;
   }
-  return FilterTaps(filter, in_size / (step * out_size), samples, begin, count);
+  // Samples that the range only cuts into belong to it: what is outside of it weighs little there.
+  const int low_end = static_cast<int>(offset / step);
+  const int high_end = std::min(static_cast<int>(std::ceil((offset + in_size) / step)), samples);
+  return FilterTaps(filter, in_size / (step * out_size), samples, {offset / step, low_end, high_end}, begin, count);
 }
 
 Taps Reversed(const Taps& taps) {

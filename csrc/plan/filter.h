@@ -41,9 +41,14 @@ struct Taps {
 // Positions [begin, begin + count) of an axis resampled from `in_size` to `out_size` pixels.
 Taps ComputeTaps(Filter filter, int in_size, int out_size, int begin, int count);
 
-// The same for an axis that was decoded at another resolution: `samples` samples, each of which stands for
-// `step` of the axis's `in_size` pixels (8 for a plane reduced to an eighth). For fidelity="fast".
-Taps ComputeScaledTaps(Filter filter, int in_size, double step, int samples, int out_size, int begin, int count);
+// The same taps where those `in_size` pixels begin at `offset` of an axis of `axis_size`.
+Taps Within(Taps taps, int offset, int axis_size);
+
+// The same for an axis that was decoded at another resolution: `samples` samples in all, each of which stands for
+// `step` of its pixels (8 for a plane reduced to an eighth), of which `in_size` from `offset` on are resampled. For
+// fidelity="fast".
+Taps ComputeScaledTaps(Filter filter, int offset, int in_size, double step, int samples, int out_size, int begin,
+                       int count);
 
 // The same taps for an axis that is stored backwards: position i becomes count - 1 - i, and
 // source index s becomes in_size - 1 - s. Sums are integer sums, so their order is free.

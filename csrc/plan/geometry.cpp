@@ -21,6 +21,14 @@ Orientation DecomposeOrientation(int exif) {
   }
 }
 
+Orientation OrientationOf(const ImageInfo& image, const Spec& spec, const Draw* draw) {
+  Orientation o = spec.exif_orientation ? DecomposeOrientation(image.orientation) : Orientation{};
+  if (!draw) return o;
+  if (o.transpose ? draw->flip_y : draw->flip_x) o.flip_x = !o.flip_x;
+  if (o.transpose ? draw->flip_x : draw->flip_y) o.flip_y = !o.flip_y;
+  return o;
+}
+
 namespace {
 
 // torchvision: int(size * long / short), a true division of Python integers. The product stays
@@ -73,16 +81,48 @@ void CropAxis(int resized, int crop, int* out, int* window, int* window_size, in
   }
 }
 
+void BySpec(const Spec& spec, Geometry* g) {
+  g->part = {0, 0, g->oriented_width, g->oriented_height};
+  ResizedSize(spec, g);
+  CropAxis(g->resized_width, spec.crop_width, &g->out_width, &g->window_x, &g->window_width, &g->pad_left);
+  CropAxis(g->resized_height, spec.crop_height, &g->out_height, &g->window_y, &g->window_height, &g->pad_top);
+}
+
+// The part of [begin, begin + size) that lies in [0, resized), and what is left of it on the low side.
+void ClipAxis(int resized, int begin, int size, int* window, int* window_size, int* pad) {
+  const int64_t end = std::min<int64_t>(int64_t{begin} + size, resized);
+  *window = std::max(begin, 0);
+  *window_size = static_cast<int>(end - *window);
+  *pad = *window - begin;
+  if (*window_size <= 0) ThrowInternal("a draw of which nothing is the image");
+}
+
+void ByDraw(const Draw& draw, Geometry* g) {
+  const Box& part = draw.crop;
+  if (part.x < 0 || part.y < 0 || part.width < 1 || part.height < 1 || part.width > g->oriented_width - part.x ||
+      part.height > g->oriented_height - part.y) {
+    throw Error(ErrorKind::kIo, "its size changed during the call");
+  }
+  if (draw.resized_width < 1 || draw.resized_height < 1 || draw.window.width < 1 || draw.window.height < 1) {
+    ThrowInternal("a draw of no pixels");
+  }
+  g->part = part;
+  g->resized_width = draw.resized_width;
+  g->resized_height = draw.resized_height;
+  g->out_width = draw.window.width;
+  g->out_height = draw.window.height;
+  ClipAxis(g->resized_width, draw.window.x, g->out_width, &g->window_x, &g->window_width, &g->pad_left);
+  ClipAxis(g->resized_height, draw.window.y, g->out_height, &g->window_y, &g->window_height, &g->pad_top);
+}
+
 }  // namespace
 
-Geometry ComputeGeometry(const ImageInfo& image, const Spec& spec) {
+Geometry ComputeGeometry(const ImageInfo& image, const Spec& spec, const Draw* draw) {
   Geometry g;
-  const bool transpose = spec.exif_orientation && DecomposeOrientation(image.orientation).transpose;
+  const bool transpose = OrientationOf(image, spec, draw).transpose;
   g.oriented_width = transpose ? image.height : image.width;
   g.oriented_height = transpose ? image.width : image.height;
-  ResizedSize(spec, &g);
-  CropAxis(g.resized_width, spec.crop_width, &g.out_width, &g.window_x, &g.window_width, &g.pad_left);
-  CropAxis(g.resized_height, spec.crop_height, &g.out_height, &g.window_y, &g.window_height, &g.pad_top);
+  draw ? ByDraw(*draw, &g) : BySpec(spec, &g);
   constexpr int kMaxSide = 1 << 26;  // keeps bytes of a row in an int
   if (std::max({g.resized_width, g.resized_height, g.out_width, g.out_height}) > kMaxSide) {
     ThrowLimit("a side of more than " + std::to_string(kMaxSide) + " pixels");
@@ -100,11 +140,17 @@ namespace {
 
 // An axis that is stored backwards is resampled backwards: positions are counted from the stored side.
 ResampledAxis Stored(const ResampledAxis& a, bool flip) {
-  return {a.in_size, a.out_size, flip ? a.out_size - a.begin - a.count : a.begin, a.count};
+  if (!flip) return a;
+  return {a.axis_size, a.axis_size - a.offset - a.in_size, a.in_size,
+          a.out_size,  a.out_size - a.begin - a.count,     a.count};
 }
 
-ResampledAxis Across(const Geometry& g) { return {g.oriented_width, g.resized_width, g.window_x, g.window_width}; }
-ResampledAxis Down(const Geometry& g) { return {g.oriented_height, g.resized_height, g.window_y, g.window_height}; }
+ResampledAxis Across(const Geometry& g) {
+  return {g.oriented_width, g.part.x, g.part.width, g.resized_width, g.window_x, g.window_width};
+}
+ResampledAxis Down(const Geometry& g) {
+  return {g.oriented_height, g.part.y, g.part.height, g.resized_height, g.window_y, g.window_height};
+}
 
 }  // namespace
 
@@ -114,6 +160,21 @@ ResampledAxis StoredColumns(const Geometry& geometry, const Orientation& orienta
 
 ResampledAxis StoredRows(const Geometry& geometry, const Orientation& orientation) {
   return Stored(orientation.transpose ? Across(geometry) : Down(geometry), orientation.flip_y);
+}
+
+OutputView Mirrored(const OutputView& out, const Draw* draw) {
+  OutputView m = out;
+  ptrdiff_t origin = 0;
+  if (draw && draw->mirror_x) {
+    origin += (m.width - 1) * m.stride_x;
+    m.stride_x = -m.stride_x;
+  }
+  if (draw && draw->mirror_y) {
+    origin += (m.height - 1) * m.stride_y;
+    m.stride_y = -m.stride_y;
+  }
+  m.data = static_cast<uint8_t*>(m.data) + origin * static_cast<ptrdiff_t>(ElementSize(m.dtype));
+  return m;
 }
 
 }  // namespace fastpre

@@ -7,8 +7,8 @@ namespace {
 // the width does (python-pillow/Pillow#9549). The rule was found by experiment, at its borders:
 // tests/exact/test_pass_order.py repeats it against the installed Pillow.
 bool VerticalFirst(const Geometry& g) {
-  return g.resized_height < g.oriented_height &&
-         int64_t{g.oriented_height} - g.resized_height > 2 * (int64_t{g.oriented_width} - g.resized_width);
+  return g.resized_height < g.part.height &&
+         int64_t{g.part.height} - g.resized_height > 2 * (int64_t{g.part.width} - g.resized_width);
 }
 
 }  // namespace
@@ -20,13 +20,17 @@ double DecodeCost(size_t bytes, int64_t pixels) {
   return 7.0 * static_cast<double>(bytes) + static_cast<double>(pixels);
 }
 
-Plan ComputePlan(const ImageInfo& image, const Spec& spec) {
+Plan ComputePlan(const ImageInfo& image, const Spec& spec, const Draw* draw) {
   Plan p;
-  p.geometry = ComputeGeometry(image, spec);
-  if (spec.exif_orientation) p.orientation = DecomposeOrientation(image.orientation);
+  p.geometry = ComputeGeometry(image, spec, draw);
+  p.orientation = OrientationOf(image, spec, draw);
+  p.filter = draw ? draw->filter : spec.filter;
+  if (draw) p.fill = draw->fill;
   const Geometry& g = p.geometry;
-  Taps x = ComputeTaps(spec.filter, g.oriented_width, g.resized_width, g.window_x, g.window_width);
-  Taps y = ComputeTaps(spec.filter, g.oriented_height, g.resized_height, g.window_y, g.window_height);
+  Taps x = Within(ComputeTaps(p.filter, g.part.width, g.resized_width, g.window_x, g.window_width), g.part.x,
+                  g.oriented_width);
+  Taps y = Within(ComputeTaps(p.filter, g.part.height, g.resized_height, g.window_y, g.window_height), g.part.y,
+                  g.oriented_height);
   const bool vertical_first = spec.pass_order == PassOrder::kAdaptive && VerticalFirst(g);
   p.vertical_first = p.orientation.transpose != vertical_first;
   p.columns = p.orientation.transpose ? std::move(y) : std::move(x);
@@ -38,8 +42,8 @@ Plan ComputePlan(const ImageInfo& image, const Spec& spec) {
   return p;
 }
 
-Plan ComputePlan(const ImageInfo& image, const Spec& spec, const OutputView& out, Record* record) {
-  Plan p = ComputePlan(image, spec);
+Plan ComputePlan(const ImageInfo& image, const Spec& spec, const Draw* draw, const OutputView& out, Record* record) {
+  Plan p = ComputePlan(image, spec, draw);
   record->width = p.geometry.oriented_width;
   record->height = p.geometry.oriented_height;
   if (p.geometry.out_width != out.width || p.geometry.out_height != out.height) {

@@ -4,7 +4,8 @@
 #include "plan/quality_guard.h"
 
 namespace fastpre {
-PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Spec& spec, const Plan& plan, int scale) {
+
+PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Plan& plan, int scale) {
   PlanarPlan result;
   const ResampledAxis x = StoredColumns(plan.geometry, plan.orientation);
   const ResampledAxis y = StoredRows(plan.geometry, plan.orientation);
@@ -18,11 +19,11 @@ PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Spec& spec, const Pla
     if (result.same_sampling[i] != i) continue;
     PlanePlan& p = result.plane[i];
     p.scale = scale > 0 ? scale : SmallestScale(plan, s);
-    p.width = CeilDiv(CeilDiv(x.in_size, s.h) * p.scale, 8);
-    p.height = CeilDiv(CeilDiv(y.in_size, s.v) * p.scale, 8);
+    p.width = CeilDiv(CeilDiv(x.axis_size, s.h) * p.scale, 8);
+    p.height = CeilDiv(CeilDiv(y.axis_size, s.v) * p.scale, 8);
     const double step_x = 8.0 * s.h / p.scale, step_y = 8.0 * s.v / p.scale;
-    p.columns = ComputeScaledTaps(spec.filter, x.in_size, step_x, p.width, x.out_size, x.begin, x.count);
-    p.rows = ComputeScaledTaps(spec.filter, y.in_size, step_y, p.height, y.out_size, y.begin, y.count);
+    p.columns = ComputeScaledTaps(plan.filter, x.offset, x.in_size, step_x, p.width, x.out_size, x.begin, x.count);
+    p.rows = ComputeScaledTaps(plan.filter, y.offset, y.in_size, step_y, p.height, y.out_size, y.begin, y.count);
   }
   return result;
 }

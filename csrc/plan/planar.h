@@ -23,6 +23,6 @@ struct PlanarPlan {
 
 // For streams that the baseline decoder takes. `plan` is the image's exact plan. `scale`: that of every component, for
 // decoders that know only one; 0: each component's own, by the guard.
-PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Spec& spec, const Plan& plan, int scale = 0);
+PlanarPlan ComputePlanarPlan(const ImageInfo& image, const Plan& plan, int scale = 0);
 
 }  // namespace fastpre

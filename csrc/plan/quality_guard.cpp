@@ -28,8 +28,8 @@ int SmallestScale(const Plan& plan, const PixelsPerSample& step, int guard) {
                   SmallestScale(StoredRows(plan.geometry, plan.orientation), step.v, guard));
 }
 
-int LumaScale(const ImageInfo& image, const Spec& spec, const Plan& plan, int guard) {
-  return spec.filter == Filter::kNearest ? 8 : SmallestScale(plan, PixelsPerSampleOf(image, 0), guard);
+int LumaScale(const ImageInfo& image, const Plan& plan, int guard) {
+  return plan.filter == Filter::kNearest ? 8 : SmallestScale(plan, PixelsPerSampleOf(image, 0), guard);
 }
 
 }  // namespace fastpre

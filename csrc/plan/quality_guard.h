@@ -23,6 +23,6 @@ int SmallestScale(const Plan& plan, const PixelsPerSample& step, int guard = kQu
 // The scale of the first component, without the taps. Where it is 8 the decoder saves nothing, and planes cost
 // as much as exact fidelity or up to a third more (docs/performance.md), so the image is processed exactly.
 // Nearest is always exact: it picks single pixels, which a reduced plane does not have.
-int LumaScale(const ImageInfo& image, const Spec& spec, const Plan& plan, int guard = kQualityGuard);
+int LumaScale(const ImageInfo& image, const Plan& plan, int guard = kQualityGuard);
 
 }  // namespace fastpre

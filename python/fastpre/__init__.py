@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from . import augment
 from ._core import __version__
 from .errors import (
     BackendUnavailable,
@@ -44,6 +45,7 @@ __all__ = [
     "Spec",
     "UnsupportedImage",
     "__version__",
+    "augment",
     "data",
     "decode_resize_normalize",
     "plan",

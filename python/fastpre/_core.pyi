@@ -78,7 +78,27 @@ class HostTensor:
     def __dlpack__(self, **kwargs: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
-def plan(image: Any, spec: CompiledSpec, taps: bool = False) -> dict[str, Any]: ...
+class Draw:
+    """One image's own geometry; made by `fastpre.augment.Draw`. Boxes are (top, left, height, width)."""
+
+    def __init__(
+        self,
+        *,
+        flip: tuple[bool, bool],
+        crop: tuple[int, int, int, int],
+        resized: tuple[int, int],
+        window: tuple[int, int, int, int],
+        mirror: tuple[bool, bool],
+        interpolation: str,
+        fill: tuple[int, int, int],
+    ) -> None: ...
+
+class FileData:
+    """A file's bytes, as a buffer."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def plan(image: Any, spec: CompiledSpec, taps: bool = False, draw: Draw | None = None) -> dict[str, Any]: ...
 def taps(filter: str, in_size: int, out_size: int, begin: int, count: int) -> dict[str, Any]: ...
 def run(
     spec: CompiledSpec,
@@ -90,6 +110,7 @@ def run(
     fill: float,
     deadline_s: float | None = None,
     cancellation: Cancellation | None = None,
+    draws: Sequence[Draw | None] | None = None,
 ) -> list[Record]: ...
 def cuda_run(
     spec: CompiledSpec,
@@ -104,6 +125,7 @@ def cuda_run(
     decoder: str,
     deadline_s: float | None = None,
     cancellation: Cancellation | None = None,
+    draws: Sequence[Draw | None] | None = None,
 ) -> list[Record]: ...
 
 EMULATED: int
@@ -120,9 +142,23 @@ def run_pixels(
     data: int,
     size: tuple[int, int],
     strides: tuple[int, ...],
+    draw: Draw | None = None,
 ) -> Record: ...
-def size_for(spec: CompiledSpec, height: int, width: int) -> tuple[int, int]: ...
-def sizes(
+def geometry_for(spec: CompiledSpec, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int, int, int]]: ...
+def read_files(
+    images: Sequence[Any],
+    max_bytes: int,
+    threads: int,
+    deadline_s: float | None = None,
+    cancellation: Cancellation | None = None,
+) -> list[Any]: ...
+def image_sizes(
+    spec: CompiledSpec,
+    images: Sequence[Any],
+    deadline_s: float | None = None,
+    cancellation: Cancellation | None = None,
+) -> list[tuple[int, int] | None]: ...
+def output_sizes(
     spec: CompiledSpec,
     images: Sequence[Any],
     deadline_s: float | None = None,

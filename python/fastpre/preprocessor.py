@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -12,6 +13,9 @@ from ._backend.call import Call
 from ._backend.lazy_torch import outside_graphs
 from ._backend.signatures import shows_fields_of
 from ._backend.sizes import common_size
+from .augment import Compose
+from .augment.batch import Drawn, Start, draw_batch
+from .augment.compose import Augment, compose
 from .result import ImageResult, Result
 from .spec import Spec, layout
 from .typing import Images, OnError, SpecFields
@@ -77,6 +81,8 @@ class Preprocessor:
         self,
         images: Images,
         *,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
         out: None = None,
         on_error: OnError = "raise",
         fill: float = 0.0,
@@ -87,6 +93,8 @@ class Preprocessor:
         self,
         images: Images,
         *,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
         out: Array,
         on_error: OnError = "raise",
         fill: float = 0.0,
@@ -97,19 +105,25 @@ class Preprocessor:
         self,
         images: Images,
         *,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
         out: Any = None,
         on_error: OnError = "raise",
         fill: float = 0.0,
         deadline_s: float | None = None,
     ) -> Any:
         """The batch's tensor; see `run`."""
-        return self.run(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s).tensor
+        return self.run(
+            images, augment=augment, seeds=seeds, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s
+        ).tensor
 
     @overload
     def run(
         self,
         images: Images,
         *,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
         out: None = None,
         on_error: OnError = "raise",
         fill: float = 0.0,
@@ -120,6 +134,8 @@ class Preprocessor:
         self,
         images: Images,
         *,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
         out: Array,
         on_error: OnError = "raise",
         fill: float = 0.0,
@@ -130,6 +146,8 @@ class Preprocessor:
         self,
         images: Images,
         *,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
         out: Any = None,
         on_error: OnError = "raise",
         fill: float = 0.0,
@@ -148,6 +166,12 @@ class Preprocessor:
                 They must not change during the call: an `mmap` whose file is cut meanwhile kills the process
                 (SIGBUS), while a path, which is read and not mapped, gives an error.
                 None is an image that is missing: its error is `ImageReadError`.
+            augment: random geometry (`fastpre.augment`): a step, a list of them, or a `Compose`. It takes the place of
+                the Spec's crop, or of its resize and crop, where its steps crop or resize. `FiveCrop` and `TenCrop`
+                give an (N, views, C, H, W) tensor; `out` is then one of (N * views, C, H, W).
+            seeds: one integer for each image, which alone decides what is drawn for it, on every device and wherever it
+                stands in a batch; 32 bits of it count. None: drawn from torch's default generator (`torch.manual_seed`),
+                image by image, as torchvision's transforms do.
             out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
                 on the device, any strides without overlap, whose memory is its own: not a lazy view, a wrapper or a
                 subclass with `__torch_dispatch__`. Given back as `Result.tensor`. For autograd the call is a write
@@ -171,22 +195,46 @@ class Preprocessor:
             CudaError: CUDA failed for a reason that is no image's.
             KeyboardInterrupt: or whatever else a signal's handler raises.
         """
-        return self._run(images, out, on_error, self._call(fill, deadline_s))
+        return self._run(images, out, on_error, self._call(fill, deadline_s), augment, seeds)
 
-    def _run(self, images: Images, out: Any, on_error: OnError, call: Call) -> Result[Any]:
+    def _run(
+        self,
+        images: Images,
+        out: Any,
+        on_error: OnError,
+        call: Call,
+        augment: Augment | Sequence[Any] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Result[Any]:
         """`run`; fastpre.data calls it too, because its loaders cancel calls."""
         items, names = sources.sources(images)
-        size = self._size(items, on_error, out, call)
-        new = layout(self.spec, len(items), size)
+        arguments.check_on_error(on_error)
+        if augment is None:
+            if seeds is not None:
+                raise ValueError("seeds are for augment, and there is none")
+            drawn = Drawn(items, None, 1)
+        else:
+            drawn = self._draw(compose(augment), items, seeds, call)
+        size = self._size(drawn, out, call)
+        new = layout(self.spec, len(drawn.items), size)
         memory = self._device.allocate(new, self.pin_memory) if out is None else self._device.adopt(out, new)
-        records = self._device.execute(self.spec.compiled(), items, memory, size, call)
-        results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
+        records = self._device.execute(self.spec.compiled(), drawn.items, memory, size, call, drawn.compiled())
+        results = [ImageResult(i, drawn.first_failed(records, i), name, drawn.of(i)) for i, name in enumerate(names)]
         self._raise_first(results, on_error)
+        drawn.erase(memory.value, records)
         kept = [r.index for r in results if r.ok or on_error == "fill"]
         tensor = memory.value
         if len(kept) < len(results):
-            tensor = output.move_up(tensor, kept) if out is not None else self._select(tensor, kept)
-        return Result(tensor, results, kept)
+            rows = drawn.rows(kept)
+            tensor = output.move_up(tensor, rows) if out is not None else self._select(tensor, rows)
+        return Result(drawn.by_views(tensor), results, kept)
+
+    def _draw(self, augment: Compose, items: list[Any], seeds: Sequence[int] | None, call: Call) -> Drawn:
+        """The batch with each image's draw."""
+        spec = self.spec
+        left = spec if augment.replaces is None else spec.replace(crop=None)
+        start = Start(None if augment.replaces == "resize" else left.compiled(), spec.interpolation)
+        return draw_batch(augment, items, start, spec.channels, seeds, spec.compiled(), spec.max_bytes, call)
 
     def dlpack(self, images: Images, *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
         """The same without torch: an object with `__dlpack__`, for `numpy.from_dlpack`, JAX and others.
@@ -199,18 +247,17 @@ class Preprocessor:
             raise ValueError("dlpack() is for the CPU; torch's CUDA tensors export themselves through DLPack")
         call = self._call(fill)
         items, names = sources.sources(images)
-        size = self._size(items, on_error, None, call)
+        size = self._size(Drawn(items, None, 1), None, call)
         memory = output.allocate_recycled(layout(self.spec, len(items), size))
         records = self._device.execute(self.spec.compiled(), items, memory, size, call)
         results = [ImageResult(i, record, names[i]) for i, record in enumerate(records)]
         self._raise_first(results, on_error)
         return memory.value  # type: ignore[no-any-return]
 
-    def _size(self, items: list[Any], on_error: str, out: Any, call: Call) -> tuple[int, int]:
-        """(height, width) that all outputs share; asks the headers where the spec leaves it open."""
-        arguments.check_on_error(on_error)
-        fixed = self.spec.output_size
-        return common_size(self.spec.compiled(), items, out, call) if fixed is None else fixed
+    def _size(self, drawn: Drawn, out: Any, call: Call) -> tuple[int, int]:
+        """(height, width) that all outputs share; asks the headers where neither draws nor the spec say it."""
+        size = self.spec.output_size if drawn.draws is None else drawn.common_size()
+        return common_size(self.spec.compiled(), drawn.items, out, call) if size is None else size
 
     def _call(
         self, fill: float, deadline_s: float | None = None, cancellation: _core.Cancellation | None = None
@@ -239,6 +286,8 @@ def decode_resize_normalize(
     *,
     device: str | torch.device = "cpu",
     pin_memory: bool = False,
+    augment: Augment | Sequence[Any] | None = None,
+    seeds: Sequence[int] | None = None,
     out: None = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
@@ -252,6 +301,8 @@ def decode_resize_normalize(
     *,
     device: str | torch.device = "cpu",
     pin_memory: bool = False,
+    augment: Augment | Sequence[Any] | None = None,
+    seeds: Sequence[int] | None = None,
     out: Array,
     on_error: OnError = "raise",
     fill: float = 0.0,
@@ -266,6 +317,8 @@ def decode_resize_normalize(
     *,
     device: str | torch.device = "cpu",
     pin_memory: bool = False,
+    augment: Augment | Sequence[Any] | None = None,
+    seeds: Sequence[int] | None = None,
     out: Any = None,
     on_error: OnError = "raise",
     fill: float = 0.0,
@@ -281,7 +334,7 @@ def decode_resize_normalize(
     `PIL.Image.open(f).convert("RGB")`.
 
     Args:
-        images, out, on_error, fill, deadline_s: as `Preprocessor.run`.
+        images, augment, seeds, out, on_error, fill, deadline_s: as `Preprocessor.run`.
         device, pin_memory, num_threads: as `Preprocessor`.
         fields: those of `Spec`.
 
@@ -292,4 +345,4 @@ def decode_resize_normalize(
         torch.Tensor: (N, C, H, W), or `out`.
     """
     pre = Preprocessor(Spec(**fields), device, num_threads, pin_memory=pin_memory)
-    return pre(images, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s)
+    return pre(images, augment=augment, seeds=seeds, out=out, on_error=on_error, fill=fill, deadline_s=deadline_s)

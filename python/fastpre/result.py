@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from . import _core, errors
 from ._backend.lazy_torch import name_of
@@ -47,18 +47,51 @@ class Fields:
         return cls(**{field.name: getattr(record, field.name) for field in dataclasses.fields(cls)})
 
 
+class Drawing(Protocol):
+    """A `fastpre.augment.Draw`."""
+
+    @property
+    def crop(self) -> tuple[float, float, float, float]:
+        """What the output shows."""
+
+    @property
+    def flipped(self) -> tuple[bool, bool]:
+        """(vertically, horizontally)."""
+
+
 class ImageResult:
-    """What became of one image of the batch. It pickles, as plain data."""
+    """What became of one image of the batch. It pickles, as plain data.
 
-    __slots__ = ("_name", "_record", "index")
+    Attributes:
+        index: its position in the batch.
+        draws: with `augment`, the `fastpre.augment.Draw` of each view; empty without, and where there is no image.
+    """
 
-    def __init__(self, index: int, record: _core.Record | Fields, name: str | None) -> None:
+    __slots__ = ("_name", "_record", "draws", "index")
+
+    def __init__(
+        self, index: int, record: _core.Record | Fields, name: str | None, draws: tuple[Drawing, ...] = ()
+    ) -> None:
         self.index = index
+        self.draws = draws
         self._record = record
         self._name = name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ImageResult, (self.index, Fields.of(self._record), self._name)
+        return ImageResult, (self.index, Fields.of(self._record), self._name, self.draws)
+
+    @property
+    def crop(self) -> tuple[float, float, float, float] | None:
+        """(top, left, height, width) that was drawn: the part of the displayed image that the output shows, in pixels.
+
+        Before any flip; past the image where the output is padded. None without `augment`; see `draws` for the rest.
+        """
+        return self.draws[0].crop if self.draws else None
+
+    @property
+    def flipped(self) -> bool:
+        """True if the output is mirrored left to right."""
+        return self.draws[0].flipped[1] if self.draws else False
 
     @property
     def ok(self) -> bool:

@@ -115,7 +115,7 @@ class DecodeResizeNormalize(torch.nn.Module):
         height, width = pixels.shape[:2]
         if height == 0 or width == 0:
             raise ValueError(f"an image of {height}x{width} pixels")
-        size = _core.size_for(compiled, height, width)
+        size = _core.geometry_for(compiled, height, width)[1][2:]
         out = output.allocate(layout(self.spec, 1, size), pin_memory=False)
         record = _core.run_pixels(compiled, pixels, out.data_ptr, size, out.strides[1:])
         if record.error is not None:

@@ -34,7 +34,7 @@ Image Photograph(int width = 640, int height = 480) {
   image.frame = GeometryOf(image.header);
   image.frame.scans.resize(1);
   image.spec.exact = false;
-  image.plan = ComputePlan(image.header, image.spec);
+  image.plan = ComputePlan(image.header, image.spec, nullptr);
   return image;
 }
 
@@ -42,8 +42,7 @@ constexpr size_t kPlenty = size_t{1} << 30;
 
 std::string Allowed(const Image& i, const cuda::Capabilities& capabilities, const std::string& declined = "",
                     bool complete = true) {
-  const cuda::PathChoice choice =
-      cuda::AllowedPaths(i.header, &i.frame, declined, complete, i.spec, i.plan, capabilities);
+  const cuda::PathChoice choice = cuda::AllowedPaths(i.header, &i.frame, declined, complete, i.plan, capabilities);
   std::string text;
   for (int r = 0; r < cuda::kPaths; ++r) {
     if (choice.may[r]) text += std::string(text.empty() ? "" : " ") + cuda::PathName(static_cast<DecodePath>(r));
@@ -99,7 +98,7 @@ void TestScale() {
        {std::array{500, 375, 8}, std::array{1100, 1100, 8}, std::array{2100, 2100, 4}, std::array{4200, 4200, 2},
         std::array{9000, 9000, 1}}) {
     const Image i = Photograph(width, height);
-    const cuda::PathChoice choice = cuda::AllowedPaths(i.header, &i.frame, "", true, i.spec, i.plan, all);
+    const cuda::PathChoice choice = cuda::AllowedPaths(i.header, &i.frame, "", true, i.plan, all);
     CHECK(choice.hardware_scale == scale, std::to_string(width) + ": " + std::to_string(choice.hardware_scale));
     // The quality guard: at least four times the output's samples are left.
     CHECK(int64_t{height} * choice.hardware_scale >= 8 * 4 * 256 || choice.hardware_scale == 8, std::to_string(width));
@@ -113,10 +112,9 @@ int Count(const std::vector<DecodePath>& paths, DecodePath r) {
 
 void TestSplit() {
   const Image i = Photograph();
-  const cuda::PathChoice any =
-      cuda::AllowedPaths(i.header, &i.frame, "", true, i.spec, i.plan, {false, true, true, kPlenty});
+  const cuda::PathChoice any = cuda::AllowedPaths(i.header, &i.frame, "", true, i.plan, {false, true, true, kPlenty});
   const cuda::PathChoice cores =
-      cuda::AllowedPaths(i.header, &i.frame, "", true, i.spec, i.plan, {false, false, false, kPlenty});
+      cuda::AllowedPaths(i.header, &i.frame, "", true, i.plan, {false, false, false, kPlenty});
   const std::vector<cuda::Candidate> batch(100, {&any, 1e6}), only_cores(100, {&cores, 1e6});
   cuda::Rates rates;
   for (int k = 0; k < 40; ++k)

@@ -89,13 +89,13 @@ void TestDrawn(cuda::Runtime& runtime, uint64_t seed) {
   spec.resize_height = spec.resize_width = choose.Between(8, 45);
   spec.crop_height = choose.Between(4, 50), spec.crop_width = choose.Between(4, 50);
   const Header header = ParseHeader(stream, spec.limits, false);
-  const Plan plan = ComputePlan(header, spec);
-  if (LumaScale(header, spec, plan) == 8) return;
+  const Plan plan = ComputePlan(header, spec, nullptr);
+  if (LumaScale(header, plan) == 8) return;
   const Affine affine = ComputeAffine(spec);
   const Layout layout = DenseLayout(1, spec);
   const Outputs cpu = OnCpu({stream}, spec, affine, layout);
   CHECK(cpu.records[0].ok && cpu.records[0].declined.empty(), cpu.records[0].reason + cpu.records[0].declined);
-  const PlanarPlan planar = ComputePlanarPlan(header, spec, plan);
+  const PlanarPlan planar = ComputePlanarPlan(header, plan);
   const Planes planes = DecodePlanes(stream, header, planar);
   CHECK(cpu.memory == OnKernel(runtime, header, spec, affine, plan, planar, planes, layout),
         "seed " + std::to_string(seed) + ", " + Describe(jpeg));

@@ -7,7 +7,7 @@ from typing import Any
 from .. import _core
 from . import output
 from .call import Call
-from .output import Layout, Output
+from .output import Draws, Layout, Output
 
 
 class Cpu:
@@ -22,8 +22,14 @@ class Cpu:
         return output.adopt(out, layout)
 
     def execute(
-        self, compiled: _core.CompiledSpec, items: list[Any], memory: Output, size: tuple[int, int], call: Call
+        self,
+        compiled: _core.CompiledSpec,
+        items: list[Any],
+        memory: Output,
+        size: tuple[int, int],
+        call: Call,
+        draws: Draws = None,
     ) -> list[_core.Record]:
         return _core.run(
-            compiled, items, memory.data_ptr, size, memory.strides, call.threads, call.fill, *call.ending()
+            compiled, items, memory.data_ptr, size, memory.strides, call.threads, call.fill, *call.ending(), draws
         )

@@ -11,7 +11,7 @@ from . import lazy_torch, nvjpeg, output, tensor_memory
 from .call import Call
 from .cpu import Cpu
 from .forks import refuse_forked_worker
-from .output import Layout, Output
+from .output import Draws, Layout, Output
 
 OLDEST_CAPABILITY = (7, 5)
 DECODERS = ("auto", "hardware", "hybrid", "coefficients", "pixels")
@@ -23,9 +23,15 @@ class Emulated(Cpu):
     name = "emulated"
 
     def execute(
-        self, compiled: _core.CompiledSpec, items: list[Any], memory: Output, size: tuple[int, int], call: Call
+        self,
+        compiled: _core.CompiledSpec,
+        items: list[Any],
+        memory: Output,
+        size: tuple[int, int],
+        call: Call,
+        draws: Draws = None,
     ) -> list[_core.Record]:
-        return _run(compiled, items, memory, size, call, _core.EMULATED, 0)
+        return _run(compiled, items, memory, size, call, draws, _core.EMULATED, 0)
 
 
 class Cuda:
@@ -64,7 +70,13 @@ class Cuda:
         return output.adopt(out, layout, device=self.name)
 
     def execute(
-        self, compiled: _core.CompiledSpec, items: list[Any], memory: Output, size: tuple[int, int], call: Call
+        self,
+        compiled: _core.CompiledSpec,
+        items: list[Any],
+        memory: Output,
+        size: tuple[int, int],
+        call: Call,
+        draws: Draws = None,
     ) -> list[_core.Record]:
         torch = lazy_torch.require()
         tensor = memory.value
@@ -78,7 +90,7 @@ class Cuda:
                 raise RuntimeError(msg)
         # Its memory may come from another stream's pool, and must not go back there before ours is done with it.
         tensor.record_stream(stream)
-        return _run(compiled, items, memory, size, call, tensor.device.index, stream.cuda_stream)
+        return _run(compiled, items, memory, size, call, draws, tensor.device.index, stream.cuda_stream)
 
 
 def _run(
@@ -87,6 +99,7 @@ def _run(
     memory: Output,
     size: tuple[int, int],
     call: Call,
+    draws: Draws,
     index: int,
     stream: int,
 ) -> list[_core.Record]:
@@ -104,6 +117,7 @@ def _run(
         stream,
         forced_decoder(),
         *call.ending(),
+        draws,
     )
 
 

@@ -9,7 +9,7 @@ from . import cuda
 from .call import Call
 from .cpu import Cpu
 from .cuda import Cuda, Emulated
-from .output import Layout, Output
+from .output import Draws, Layout, Output
 
 __all__ = ["Cpu", "Cuda", "Device", "Emulated", "resolve"]
 
@@ -24,7 +24,13 @@ class Device(Protocol):
     def adopt(self, out: Any, layout: Layout) -> Output: ...
 
     def execute(
-        self, compiled: _core.CompiledSpec, items: list[Any], memory: Output, size: tuple[int, int], call: Call
+        self,
+        compiled: _core.CompiledSpec,
+        items: list[Any],
+        memory: Output,
+        size: tuple[int, int],
+        call: Call,
+        draws: Draws = None,
     ) -> list[_core.Record]: ...
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,10 @@ from . import lazy_torch, tensor_memory
 # From here on malloc would map fresh memory for every batch, and its page faults would show: such
 # batches use the core's recycled memory (csrc/core/batch_memory.h).
 RECYCLED_BYTES = 4 << 20
+
+
+# Each output's own geometry, as the core takes it; None: the Spec's, for one or all of them.
+Draws: TypeAlias = Sequence[_core.Draw | None] | None
 
 
 class Layout(NamedTuple):

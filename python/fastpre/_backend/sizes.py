@@ -14,7 +14,7 @@ def common_size(compiled: _core.CompiledSpec, images: list[Any], out: Any, call:
     Raises:
         ValueError: they differ, or there are no images.
     """
-    sizes = _core.sizes(compiled, images, *call.ending())
+    sizes = _core.output_sizes(compiled, images, *call.ending())
     known = [(i, s) for i, s in enumerate(sizes) if s is not None]
     if not known:
         if not images:

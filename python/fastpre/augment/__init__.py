@@ -1,0 +1,30 @@
+"""Random crops and flips that are fused with decoding: only the pixels that they need are decoded.
+
+augment = Compose([RandomResizedCrop(224), RandomHorizontalFlip()])
+tensor = Preprocessor(spec)(images, augment=augment)
+
+The steps have the arguments, defaults and draws of torchvision's transforms of the same names: after
+`torch.manual_seed(n)` both draw the same rectangles and flips, and the tensors are equal to torchvision's on PIL images.
+"""
+
+from .compose import Compose
+from .draw import Box, CannotDraw, Draw
+from .erasing import Erasure, RandomErasing
+from .steps import Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip
+from .views import FiveCrop, TenCrop
+
+__all__ = [
+    "Box",
+    "CannotDraw",
+    "Compose",
+    "Draw",
+    "Erasure",
+    "FiveCrop",
+    "Pad",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomVerticalFlip",
+    "TenCrop",
+]
