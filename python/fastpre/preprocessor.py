@@ -35,6 +35,12 @@ def _no_spec(thing: object) -> str:
     return f"spec must be a fastpre.Spec, got {type(thing).__name__}{hint}"
 
 
+def start_of(spec: Spec, augment: Compose) -> Start:
+    """Where an augmentation begins: at what the Spec makes of an image, without what its steps take the place of."""
+    left = spec if augment.replaces is None else spec.replace(crop=None)
+    return Start(None if augment.replaces == "resize" else left.compiled(), spec.interpolation)
+
+
 class Preprocessor:
     """A `Spec` bound to a device and a thread count; cheap to make, safe to share between threads.
 
@@ -170,8 +176,8 @@ class Preprocessor:
                 the Spec's crop, or of its resize and crop, where its steps crop or resize. `FiveCrop` and `TenCrop`
                 give an (N, views, C, H, W) tensor; `out` is then one of (N * views, C, H, W).
             seeds: one integer for each image, which alone decides what is drawn for it, on every device and wherever it
-                stands in a batch; 32 bits of it count. None: drawn from torch's default generator (`torch.manual_seed`),
-                image by image, as torchvision's transforms do.
+                stands in a batch; 32 bits of it count. None: torch's default generator (`torch.manual_seed`) draws,
+                image by image, as for torchvision's transforms.
             out: where to write: an (N, C, H, W) torch tensor (on the CPU, or a NumPy array) of the spec's dtype and
                 on the device, any strides without overlap, whose memory is its own: not a lazy view, a wrapper or a
                 subclass with `__torch_dispatch__`. Given back as `Result.tensor`. For autograd the call is a write
@@ -215,6 +221,10 @@ class Preprocessor:
             drawn = Drawn(items, None, 1)
         else:
             drawn = self._draw(compose(augment), items, seeds, call)
+        return self._execute(drawn, names, out, on_error, call)
+
+    def _execute(self, drawn: Drawn, names: list[str | None], out: Any, on_error: OnError, call: Call) -> Result[Any]:
+        """`run`, once it is known what is drawn."""
         size = self._size(drawn, out, call)
         new = layout(self.spec, len(drawn.items), size)
         memory = self._device.allocate(new, self.pin_memory) if out is None else self._device.adopt(out, new)
@@ -232,8 +242,7 @@ class Preprocessor:
     def _draw(self, augment: Compose, items: list[Any], seeds: Sequence[int] | None, call: Call) -> Drawn:
         """The batch with each image's draw."""
         spec = self.spec
-        left = spec if augment.replaces is None else spec.replace(crop=None)
-        start = Start(None if augment.replaces == "resize" else left.compiled(), spec.interpolation)
+        start = start_of(spec, augment)
         return draw_batch(augment, items, start, spec.channels, seeds, spec.compiled(), spec.max_bytes, call)
 
     def dlpack(self, images: Images, *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:

@@ -4,7 +4,7 @@ augment = Compose([RandomResizedCrop(224), RandomHorizontalFlip()])
 tensor = Preprocessor(spec)(images, augment=augment)
 
 The steps have the arguments, defaults and draws of torchvision's transforms of the same names: after
-`torch.manual_seed(n)` both draw the same rectangles and flips, and the tensors are equal to torchvision's on PIL images.
+`torch.manual_seed(n)` both draw the same rectangles and flips, and tensors are equal to torchvision's on PIL images.
 """
 
 from .compose import Compose

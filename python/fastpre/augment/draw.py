@@ -30,7 +30,7 @@ class Box(NamedTuple):
     width: int
 
     def mirrored(self, size: tuple[int, int], flip: tuple[bool, bool]) -> Box:
-        """The same pixels' place once what it lies in, of `size` (height, width), is flipped (vertically, horizontally)."""
+        """The same pixels' place once what it lies in, (height, width), is flipped (vertically, horizontally)."""
         top = size[0] - self.top - self.height if flip[0] else self.top
         left = size[1] - self.left - self.width if flip[1] else self.left
         return Box(top, left, self.height, self.width)
@@ -138,7 +138,7 @@ class Draw:
         high = (self.window.top + self.window.height - virtual[0], self.window.left + self.window.width - virtual[1])
         past_low = (box.top < 0, box.left < 0)
         past_high = (box.top + box.height > self.window.height, box.left + box.width > self.window.width)
-        cut = any(past_low[i] and low[i] > 0 or past_high[i] and high[i] < 0 for i in (0, 1))
+        cut = any((past_low[i] and low[i] > 0) or (past_high[i] and high[i] < 0) for i in (0, 1))
         if cut:
             raise CannotDraw("padding after a crop")
         if not self.window.within(virtual) and (any(past_low) or any(past_high)) and fill != self.fill:

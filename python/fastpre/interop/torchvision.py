@@ -10,13 +10,13 @@ import dataclasses
 import enum
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..typing import DtypeName, Interpolation, Rescale, SpecFields
 from .functions import converts_to_rgb, function_of
 from .refusals import foreign, named, refused, unknown
 
-__all__ = ["InexactFusionWarning", "fields"]
+__all__ = ["InexactFusionWarning", "Parts", "fields", "parts"]
 
 
 class InexactFusionWarning(UserWarning):
@@ -38,6 +38,9 @@ _FILTERS: dict[str, Interpolation] = {
 # What Spec can round a float32 result to.
 _HALVES: dict[str, DtypeName] = {"float16": "float16", "bfloat16": "bfloat16"}
 
+# timm's, which leave alone what is a tensor already.
+_TIMM_CONVERSIONS = ("MaybeToTensor", "MaybePILToTensor")
+
 _LISTS = "fuse reads a list of steps; write torchvision.transforms.Compose([...])"
 _REPEAT = "write Grayscale(1) alone, and .expand(3, -1, -1) repeats the channel"
 
@@ -49,6 +52,12 @@ KNOWN = (
 
 def _is_torchvision(step: object) -> bool:
     return type(step).__module__.partition(".")[0] == "torchvision"
+
+
+def _is_known(step: object) -> bool:
+    """True for an object of torchvision's or timm's that may be a transform by itself."""
+    theirs = _is_torchvision(step) or type(step).__module__.startswith("timm.data.")
+    return theirs and not isinstance(step, enum.Enum)
 
 
 def _steps(transform: Any) -> Iterator[Any]:
@@ -92,7 +101,7 @@ class _Reader:
             self._read_RGB(step)
             return
         name = type(step).__name__
-        known = _is_torchvision(step) or name == "Identity"
+        known = _is_torchvision(step) or name in ("Identity", *_TIMM_CONVERSIONS)
         method = getattr(self, f"_read_{name}", None) if known else None
         if method is None:
             raise unknown(step, KNOWN)
@@ -171,7 +180,8 @@ class _Reader:
             raise refused(step, "the image is a tensor already; leave it out")
         self.state = "uint8"
 
-    _read_ToImage = _read_PILToTensor
+    _read_ToImage = _read_MaybePILToTensor = _read_PILToTensor
+    _read_MaybeToTensor = _read_ToTensor
 
     def _read_ConvertImageDtype(self, step: Any) -> None:
         # v1 divides by 255; v2's class of the same name multiplies, as its ToDtype does.
@@ -275,9 +285,55 @@ def fields(transform: Any) -> SpecFields:
             f"cannot fuse an empty {type(transform).__name__}: it leaves the PIL image as it is; for a tensor of its "
             "pixels write Compose([torchvision.transforms.PILToTensor()])"
         )
-    if steps[0] is transform and (not _is_torchvision(transform) or isinstance(transform, enum.Enum)):
+    if steps[0] is transform and not _is_known(transform):
         raise TypeError(f"expected a torchvision transform, got {named(transform)}: {foreign(transform) or _LISTS}")
     reader = _Reader()
     for step in steps:
         reader.read(step)
     return reader.end()
+
+
+class Parts(NamedTuple):
+    """A transform of PIL images, by what its steps work on.
+
+    Attributes:
+        image: steps on the PIL image.
+        ending: the conversion to a tensor and what directly follows of scaling and normalizing; empty if there is none.
+        fields: of a Spec that does what `ending` does; None if it is empty.
+        after: steps on the tensor.
+    """
+
+    image: list[Any]
+    ending: list[Any]
+    fields: SpecFields | None
+    after: list[Any]
+
+
+CONVERSIONS = frozenset({"ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "ToImage"})
+ENDINGS = CONVERSIONS | {"ToDtype", "ConvertImageDtype", "ConvertDtype", "Normalize", "Identity", "ToPureTensor"}
+
+
+def parts(transform: Any) -> Parts:
+    """Any transform's steps, sorted for fusing.
+
+    Raises:
+        TypeError: no transform of torchvision or timm at all.
+    """
+    steps = list(_steps(transform))
+    if steps and steps[0] is transform and not _is_known(transform):
+        raise TypeError(f"expected a torchvision transform, got {named(transform)}: {foreign(transform) or _LISTS}")
+    begin = next((i for i, step in enumerate(steps) if _ends(step, CONVERSIONS)), len(steps))
+    reader = _Reader()
+    end = begin
+    while end < len(steps) and _ends(steps[end], ENDINGS):
+        try:
+            reader.read(steps[end])
+        except ValueError:  # the user's own step does it, afterwards
+            break
+        end += 1
+    read = reader.end() if end > begin else None
+    return Parts(steps[:begin], steps[begin:end], read, steps[end:])
+
+
+def _ends(step: Any, names: frozenset[str]) -> bool:
+    return type(step).__name__ in names and _is_known(step)
