@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from .draw import Draw
-from .erasing import Erasure, RandomErasing
+from .draw import Draw, Erasure
+from .erasing import RandomErasing
 from .random import Random
 from .steps import Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip, Replaces, Step
 from .views import FiveCrop, TenCrop, Views

@@ -6,15 +6,12 @@ oriented image -> flip -> crop -> resize -> window (crop or padding) -> mirror -
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from .. import _core
 from ..typing import Interpolation
 
-if TYPE_CHECKING:
-    from .erasing import Erasure
-
-__all__ = ["Box", "CannotDraw", "Draw"]
+__all__ = ["Box", "CannotDraw", "Draw", "Erasure"]
 
 
 class CannotDraw(ValueError):
@@ -40,6 +37,20 @@ class Box(NamedTuple):
         return (
             self.top >= 0 and self.left >= 0 and self.top + self.height <= size[0] and self.left + self.width <= size[1]
         )
+
+
+class Erasure(NamedTuple):
+    """A rectangle of the output, in pixels, and the float32 tensor that is written there, of (C or 1, ...) shape."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    value: Any
+
+    def apply(self, image: Any) -> None:
+        """Writes it into a (C, H, W) tensor of any dtype and device."""
+        image[..., self.top : self.top + self.height, self.left : self.left + self.width] = self.value
 
 
 Flips = tuple[bool, bool]  # vertically, horizontally

@@ -5,26 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
+from .draw import Erasure
 from .random import Random, sides
 from .steps import Replaces, interval, probability
 
-__all__ = ["Erasure", "RandomErasing"]
-
-
-class Erasure(NamedTuple):
-    """A rectangle of the output, in pixels, and the float32 tensor that is written there, of (C or 1, ...) shape."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    value: Any
-
-    def apply(self, image: Any) -> None:
-        """Writes it into a (C, H, W) tensor of any dtype and device."""
-        image[..., self.top : self.top + self.height, self.left : self.left + self.width] = self.value
+__all__ = ["RandomErasing"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Why something cannot be fused, and what to write instead."""
+"""Why a Spec cannot express something, and what to write instead."""
 
 from __future__ import annotations
 
@@ -21,17 +21,12 @@ TRANSFORMERS = (
     "crop=processor.crop_size['height'], interpolation='bicubic', mean=processor.image_mean, std=processor.image_std) "
     "for one that resizes the shorter side and crops, resize=(height, width), crop=None for one that only resizes"
 )
-RANDOM = (
-    "it draws at random, which fused transforms do not; for training let fastpre decode and shrink, and torchvision "
-    "augment the tensor: v2.Compose([fastpre.transforms.DecodeResizeNormalize(resize=256, crop=None, dtype='uint8'), "
-    "v2.RandomResizedCrop(224), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True), "
-    "v2.Normalize(mean, std)])"
-)
-AFTERWARDS = "leave it out, or apply it to the tensor afterwards: Compose([fastpre.transforms.fuse(the_rest), it])"
-# What can as well be done to the normalized tensor, or to the batch.
-BEHIND = frozenset({"RandomErasing", "CutMix", "MixUp"})
+WHOLE = "fastpre.transforms.fuse(transform) takes the whole transform, and runs it as it is"
+RANDOM = f"it draws at random, which a Spec does not; {WHOLE}"
+OTHERWISE = f"leave it out, or let it run: {WHOLE}"
 AUGMENTATIONS = frozenset(
-    {"AugMix", "AutoAugment", "ColorJitter", "ElasticTransform", "RandAugment", "ScaleJitter"} | {"TrivialAugmentWide"}
+    {"AugMix", "AutoAugment", "ColorJitter", "CutMix", "ElasticTransform", "MixUp", "RandAugment", "ScaleJitter"}
+    | {"TrivialAugmentWide"}
 )
 
 
@@ -46,8 +41,8 @@ def named(step: Any) -> str:
 
 
 def refused(step: Any, why: str) -> ValueError:
-    """The error of a step that cannot be fused."""
-    return ValueError(f"cannot fuse {named(step)}: {why}")
+    """The error of a step that no Spec expresses."""
+    return ValueError(f"a Spec cannot express {named(step)}: {why}")
 
 
 def unknown(step: Any, known: str) -> ValueError:
@@ -57,16 +52,14 @@ def unknown(step: Any, known: str) -> ValueError:
         known: names of the steps that it knows.
     """
     kind = type(step).__name__
-    if kind in BEHIND:
-        return refused(step, f"it draws at random, which fused transforms do not; {AFTERWARDS}")
     if kind.startswith("Random") or kind in AUGMENTATIONS:
         return refused(step, RANDOM)
     other = foreign(step)
     if other is not None:
         return refused(step, other)
     if function_of(step) is not None:
-        return refused(step, f"fuse cannot tell what it does, except for image.convert('RGB') alone; {AFTERWARDS}")
-    return refused(step, f"fastpre can express {known}; {AFTERWARDS}")
+        return refused(step, f"what it does is not known, except for image.convert('RGB') alone; {OTHERWISE}")
+    return refused(step, f"fastpre can express {known}; {OTHERWISE}")
 
 
 def foreign(thing: Any) -> str | None:

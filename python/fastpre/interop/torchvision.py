@@ -54,6 +54,14 @@ def _is_torchvision(step: object) -> bool:
     return type(step).__module__.partition(".")[0] == "torchvision"
 
 
+def _refuse_empty(steps: list[Any], transform: Any) -> None:
+    if not steps:
+        raise ValueError(
+            f"an empty {type(transform).__name__} leaves the PIL image as it is; for a tensor of its pixels write "
+            "Compose([torchvision.transforms.PILToTensor()])"
+        )
+
+
 def _is_known(step: object) -> bool:
     """True for an object of torchvision's or timm's that may be a transform by itself."""
     theirs = _is_torchvision(step) or type(step).__module__.startswith("timm.data.")
@@ -245,7 +253,7 @@ class _Reader:
         """The fields, once all steps are read."""
         if self.state == "pil":
             raise ValueError(
-                "cannot fuse: the transform ends with a PIL image; append torchvision.transforms.ToTensor() for "
+                "the transform ends with a PIL image; append torchvision.transforms.ToTensor() for "
                 "float32 in [0, 1], or PILToTensor() for uint8"
             )
         if self.state == "uint8":
@@ -280,11 +288,7 @@ def fields(transform: Any) -> SpecFields:
     if type(transform).__name__ == "ImageClassification" and _is_torchvision(transform):
         return _preset(transform)
     steps = list(_steps(transform))
-    if not steps:
-        raise ValueError(
-            f"cannot fuse an empty {type(transform).__name__}: it leaves the PIL image as it is; for a tensor of its "
-            "pixels write Compose([torchvision.transforms.PILToTensor()])"
-        )
+    _refuse_empty(steps, transform)
     if steps[0] is transform and not _is_known(transform):
         raise TypeError(f"expected a torchvision transform, got {named(transform)}: {foreign(transform) or _LISTS}")
     reader = _Reader()
@@ -318,9 +322,11 @@ def parts(transform: Any) -> Parts:
 
     Raises:
         TypeError: no transform of torchvision or timm at all.
+        ValueError: one without steps.
     """
     steps = list(_steps(transform))
-    if steps and steps[0] is transform and not _is_known(transform):
+    _refuse_empty(steps, transform)
+    if steps[0] is transform and not _is_known(transform):
         raise TypeError(f"expected a torchvision transform, got {named(transform)}: {foreign(transform) or _LISTS}")
     begin = next((i for i, step in enumerate(steps) if _ends(step, CONVERSIONS)), len(steps))
     reader = _Reader()

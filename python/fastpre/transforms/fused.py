@@ -32,7 +32,7 @@ SHOWN: Final = 120  # characters of a step in `repr`
 class FusedTransform(torch.nn.Module):
     """A torchvision or timm transform that decodes, and decodes only what its crops leave.
 
-    Made by `fuse`. Its steps run as they are, on an image that is not decoded yet (`LazyImage`); so what they draw, from
+    Made by `fuse`. Its steps run as they are, on an image that is not decoded yet (`LazyImage`): what they draw, from
     whichever generator, is what they draw without fastpre. The first step that needs pixels gets them. Conversion to
     a tensor, scaling and normalizing are fused, with decoding too if no step has asked for pixels before. The result
     equals the original's on `PIL.Image.open(f).convert("RGB")` to the last bit.
