@@ -86,6 +86,14 @@ class LazyImage(PIL.Image.Image):
         name = f" {self.encoded.name}" if self.encoded.name else ""
         return f"<LazyImage {self.width}x{self.height} {state}{name}>"
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As a JPEG where it waits, else as Pillow's images."""
+        if self.draw is None:
+            return self.copy().__reduce_ex__(protocol)
+        data = self.encoded.item
+        item = data if isinstance(data, (bytes, str)) else bytes(memoryview(data))
+        return LazyImage, (self.encoded._replace(item=item), self.draw)
+
     def load(self) -> Any:
         """Decodes, once.
 
@@ -138,7 +146,8 @@ class LazyImage(PIL.Image.Image):
     ) -> PIL.Image.Image:
         """As Pillow's."""
         name = FILTERS.get(PIL.Image.Resampling.BICUBIC if resample is None else resample)  # type: ignore[call-overload]
-        if self.draw is not None and name is not None and box is None and min(size) > 0:
+        whole = box is None and reducing_gap is None
+        if self.draw is not None and name is not None and whole and min(size) > 0:
             try:
                 return self._with(self.draw.resized_to(int(size[1]), int(size[0]), name))
             except CannotDraw:
