@@ -14,8 +14,8 @@ from torchvision import transforms as v1
 from torchvision.transforms import v2
 
 import fastpre
+import fastpre.augment as fa
 import streams
-from fastpre import augment as A
 from pictures import MEAN, STD, photograph
 from reference import assert_equal, opened
 
@@ -40,7 +40,7 @@ def got(augment: Any, jpegs: list[bytes], seed: int, device: str = "cpu", **fiel
 @pytest.mark.parametrize("version", [v1, v2], ids=["v1", "v2"])
 @pytest.mark.parametrize("device", ["cpu", "emulated"])
 def test_resized_crops_and_flips(version: Any, device: str) -> None:
-    augment = A.Compose([A.RandomResizedCrop(48), A.RandomHorizontalFlip(), A.RandomVerticalFlip(0.3)])
+    augment = fa.Compose([fa.RandomResizedCrop(48), fa.RandomHorizontalFlip(), fa.RandomVerticalFlip(0.3)])
     steps = [version.RandomResizedCrop(48), version.RandomHorizontalFlip(), version.RandomVerticalFlip(0.3)]
     for seed in range(20 if device == "cpu" else 3):
         assert_equal(got(augment, JPEGS, seed, device), expected(steps, JPEGS, seed), seed)
@@ -72,12 +72,12 @@ def test_arguments_of_resized_crops(arguments: dict[str, Any]) -> None:
         theirs["interpolation"] = v1.InterpolationMode(theirs["interpolation"])
     for seed in range(5):
         want = expected([v1.RandomResizedCrop(**theirs)], JPEGS, seed)
-        assert_equal(got(A.RandomResizedCrop(**arguments), JPEGS, seed), want, seed)
+        assert_equal(got(fa.RandomResizedCrop(**arguments), JPEGS, seed), want, seed)
 
 
 def test_the_interpolation_is_the_specs_unless_said() -> None:
     want = expected([v1.RandomResizedCrop(32, interpolation=v1.InterpolationMode.BICUBIC)], JPEGS, 1)
-    assert_equal(got(A.RandomResizedCrop(32), JPEGS, 1, interpolation="bicubic"), want)
+    assert_equal(got(fa.RandomResizedCrop(32), JPEGS, 1, interpolation="bicubic"), want)
 
 
 CROPS: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -96,23 +96,23 @@ CROPS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_random_crops(arguments: dict[str, Any], spec: dict[str, Any], device: str) -> None:
     steps: list[Any] = [] if spec["resize"] is None else [v2.Resize(spec["resize"])]
     steps += [v2.RandomCrop(**arguments), v2.RandomHorizontalFlip()]
-    augment = [A.RandomCrop(**arguments), A.RandomHorizontalFlip()]
+    augment = [fa.RandomCrop(**arguments), fa.RandomHorizontalFlip()]
     jpegs = JPEGS if device == "cpu" else JPEGS[1::3]
     for seed in range(4 if device == "cpu" else 1):
         assert_equal(got(augment, jpegs, seed, device, **spec), expected(steps, jpegs, seed), seed)
 
 
 def test_a_crop_replaces_the_specs_crop_and_a_resized_crop_its_resize_too() -> None:
-    assert_equal(got(A.RandomCrop(200), JPEGS, 3), expected([v2.Resize(256), v2.RandomCrop(200)], JPEGS, 3))
-    assert_equal(got(A.RandomResizedCrop(20), JPEGS, 3), expected([v2.RandomResizedCrop(20)], JPEGS, 3))
+    assert_equal(got(fa.RandomCrop(200), JPEGS, 3), expected([v2.Resize(256), v2.RandomCrop(200)], JPEGS, 3))
+    assert_equal(got(fa.RandomResizedCrop(20), JPEGS, 3), expected([v2.RandomResizedCrop(20)], JPEGS, 3))
     flipped = expected([v2.Resize(256), v2.CenterCrop(224), v2.RandomHorizontalFlip()], JPEGS, 3)
-    assert_equal(got(A.RandomHorizontalFlip(), JPEGS, 3), flipped)
+    assert_equal(got(fa.RandomHorizontalFlip(), JPEGS, 3), flipped)
 
 
 @pytest.mark.parametrize("fill", [0, 200, (1, 2, 3)])
 def test_padding(fill: Any) -> None:
     steps = [v1.Resize((50, 60)), v1.Pad((1, 2, 3, 4), fill=fill), v1.RandomHorizontalFlip()]
-    augment = [A.Pad((1, 2, 3, 4), fill=fill), A.RandomHorizontalFlip()]
+    augment = [fa.Pad((1, 2, 3, 4), fill=fill), fa.RandomHorizontalFlip()]
     for device in ("cpu", "emulated"):
         tensor = got(augment, JPEGS, 0, device, resize=(50, 60), crop=None)
         assert_equal(tensor, expected(steps, JPEGS, 0))
@@ -121,7 +121,7 @@ def test_padding(fill: Any) -> None:
 @pytest.mark.parametrize("color", ["RGB", "BGR", "L"])
 def test_padding_has_the_colour_of_its_channel(color: Any) -> None:
     spec = fastpre.Spec(resize=(20, 30), crop=None, dtype="uint8", color=color)
-    tensor = fastpre.Preprocessor(spec)(JPEGS[:2], augment=A.Pad(3, fill=(10, 20, 30)))
+    tensor = fastpre.Preprocessor(spec)(JPEGS[:2], augment=fa.Pad(3, fill=(10, 20, 30)))
     corner = {"RGB": [10, 20, 30], "BGR": [30, 20, 10], "L": [10]}[color]
     assert tensor[:, :, 0, 0].tolist() == [corner, corner]
     assert tensor[:, :, -1, -1].tolist() == [corner, corner]
@@ -130,10 +130,10 @@ def test_padding_has_the_colour_of_its_channel(color: Any) -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "views"),
     [
-        (A.FiveCrop(40), v1.FiveCrop(40), 5),
-        (A.FiveCrop((41, 63)), v1.FiveCrop((41, 63)), 5),
-        (A.TenCrop(57), v1.TenCrop(57), 10),
-        (A.TenCrop((64, 64), vertical_flip=True), v1.TenCrop((64, 64), vertical_flip=True), 10),
+        (fa.FiveCrop(40), v1.FiveCrop(40), 5),
+        (fa.FiveCrop((41, 63)), v1.FiveCrop((41, 63)), 5),
+        (fa.TenCrop(57), v1.TenCrop(57), 10),
+        (fa.TenCrop((64, 64), vertical_flip=True), v1.TenCrop((64, 64), vertical_flip=True), 10),
     ],
     ids=repr,
 )
@@ -155,12 +155,12 @@ def test_erasing(version: Any, value: Any) -> None:
         torch.manual_seed(seed)
         transform = v1.Compose([version.RandomResizedCrop(40), *NORMAL, version.RandomErasing(0.7, value=value)])
         want = torch.stack([transform(opened(jpeg)) for jpeg in JPEGS])
-        augment = [A.RandomResizedCrop(40), A.RandomErasing(0.7, value=value)]
+        augment = [fa.RandomResizedCrop(40), fa.RandomErasing(0.7, value=value)]
         assert_equal(got(augment, JPEGS, seed), want, seed)
 
 
 def test_erasing_on_the_emulator_and_into_out() -> None:
-    augment = [A.RandomResizedCrop(40), A.RandomErasing(1.0, value="random")]
+    augment = [fa.RandomResizedCrop(40), fa.RandomErasing(1.0, value="random")]
     want = got(augment, JPEGS, 2)
     assert_equal(got(augment, JPEGS, 2, "emulated"), want)
     array = np.empty(want.shape, np.float32)
@@ -177,7 +177,7 @@ def test_every_kind_of_stream(number: int, named: tuple[str, bytes]) -> None:
         for exif in (False, True):
             steps = [v1.RandomResizedCrop(24, scale=(0.1, 1.0)), v1.RandomHorizontalFlip(), v1.RandomVerticalFlip()]
             want = expected(steps, [jpeg], seed, exif_orientation=exif)
-            augment = [A.RandomResizedCrop(24, scale=(0.1, 1.0)), A.RandomHorizontalFlip(), A.RandomVerticalFlip()]
+            augment = [fa.RandomResizedCrop(24, scale=(0.1, 1.0)), fa.RandomHorizontalFlip(), fa.RandomVerticalFlip()]
             assert_equal(got(augment, [jpeg], seed, exif_orientation=exif), want, (seed, exif))
 
 
@@ -189,7 +189,7 @@ def test_orientation_comes_first(orientation: int, device: str) -> None:
     exif[0x0112] = orientation
     jpeg = streams.encode(image, exif=exif, quality=95)
     steps = [v1.RandomResizedCrop((24, 31)), v1.RandomHorizontalFlip(), v1.RandomVerticalFlip()]
-    augment = [A.RandomResizedCrop((24, 31)), A.RandomHorizontalFlip(), A.RandomVerticalFlip()]
+    augment = [fa.RandomResizedCrop((24, 31)), fa.RandomHorizontalFlip(), fa.RandomVerticalFlip()]
     for seed in range(6):
         want = expected(steps, [jpeg], seed, exif_orientation=True)
         assert_equal(got(augment, [jpeg], seed, device, exif_orientation=True), want, seed)
@@ -202,7 +202,7 @@ def test_flips_in_every_layout(dtype: Any, memory_format: Any, color: Any) -> No
     """A mirrored row goes another way through the store: it must be the row that is not mirrored, reversed."""
     spec = fastpre.Spec(resize=(37, 45), crop=None, dtype=dtype, memory_format=memory_format, color=color)
     plain = fastpre.Preprocessor(spec)(JPEGS)
-    both = [A.RandomHorizontalFlip(1.0), A.RandomVerticalFlip(1.0)]
+    both = [fa.RandomHorizontalFlip(1.0), fa.RandomVerticalFlip(1.0)]
     for device in ("cpu", "emulated"):
         pre = fastpre.Preprocessor(spec, device)
         assert torch.equal(pre(JPEGS, augment=both[0]), plain.flip(3))
@@ -211,7 +211,7 @@ def test_flips_in_every_layout(dtype: Any, memory_format: Any, color: Any) -> No
 
 def test_seeds_decide_alone() -> None:
     """Whatever the place in the batch, the number of threads, the device, and torch's own generator."""
-    augment = A.Compose([A.RandomResizedCrop(40), A.RandomHorizontalFlip(), A.RandomErasing(0.5)])
+    augment = fa.Compose([fa.RandomResizedCrop(40), fa.RandomHorizontalFlip(), fa.RandomErasing(0.5)])
     seeds = [2**31 + 7 * i for i in range(len(JPEGS))]
     torch.manual_seed(0)
     first = fastpre.Preprocessor(num_threads=1)(JPEGS, augment=augment, seeds=seeds)
@@ -239,7 +239,7 @@ def test_results_say_what_was_drawn(tmp_path: Path) -> None:
         image = opened(jpeg)
         drawn.append((v1.RandomResizedCrop.get_params(image, (0.08, 1.0), (3 / 4, 4 / 3)), bool(torch.rand(1) < 0.5)))
     torch.manual_seed(5)
-    result = fastpre.Preprocessor().run(paths, augment=[A.RandomResizedCrop(40), A.RandomHorizontalFlip()])
+    result = fastpre.Preprocessor().run(paths, augment=[fa.RandomResizedCrop(40), fa.RandomHorizontalFlip()])
     assert [(image.crop, image.flipped) for image in result.images] == drawn
     again = pickle.loads(pickle.dumps(result.images[0]))
     assert again.crop == result.images[0].crop
@@ -248,15 +248,15 @@ def test_results_say_what_was_drawn(tmp_path: Path) -> None:
 
 def test_crop_of_a_crop_and_of_padding() -> None:
     """`crop` is in pixels of the displayed image, before any flip."""
-    draw = A.Draw.of(100, 200).flipped_by(False, True).cropped(10, 20, 50, 60)
+    draw = fa.Draw.of(100, 200).flipped_by(False, True).cropped(10, 20, 50, 60)
     assert draw.crop == (10, 200 - 20 - 60, 50, 60)
     assert draw.flipped == (False, True)
-    assert A.Draw.of(100, 200).cropped(-4, -5, 108, 210).crop == (-4, -5, 108, 210)
-    assert A.Draw.of(100, 200).resized_to(50, 100, "bilinear").cropped(5, 10, 20, 30).crop == (10, 20, 40, 60)
+    assert fa.Draw.of(100, 200).cropped(-4, -5, 108, 210).crop == (-4, -5, 108, 210)
+    assert fa.Draw.of(100, 200).resized_to(50, 100, "bilinear").cropped(5, 10, 20, 30).crop == (10, 20, 40, 60)
 
 
 def test_a_bad_image_changes_no_draw_of_the_others(tmp_path: Path) -> None:
-    augment = A.Compose([A.RandomResizedCrop(40), A.RandomHorizontalFlip()])
+    augment = fa.Compose([fa.RandomResizedCrop(40), fa.RandomHorizontalFlip()])
     good = fastpre.Preprocessor()(JPEGS, augment=augment, seeds=list(range(8)))
     broken: list[Any] = [b"no JPEG", None, tmp_path / "absent.jpg", JPEGS[0][:300], JPEGS[1][: len(JPEGS[1]) // 2]]
     items = [*JPEGS[:4], *broken, *JPEGS[4:]]
@@ -272,21 +272,21 @@ def test_a_bad_image_changes_no_draw_of_the_others(tmp_path: Path) -> None:
 def test_an_image_that_is_too_small_is_an_error_of_its_own() -> None:
     pre = fastpre.Preprocessor(fastpre.Spec(resize=None, crop=None))
     with pytest.raises(fastpre.UnsupportedImage, match=r"image 1: RandomCrop of 70x70 is larger than the image, 64x90"):
-        pre(JPEGS, augment=A.RandomCrop(70), seeds=range(8))
-    result = pre.run(JPEGS, augment=A.RandomCrop(70), seeds=range(8), on_error="skip")
+        pre(JPEGS, augment=fa.RandomCrop(70), seeds=range(8))
+    result = pre.run(JPEGS, augment=fa.RandomCrop(70), seeds=range(8), on_error="skip")
     assert result.indices == [i for i, size in enumerate(SIZES) if min(size) >= 70]
     with pytest.raises(fastpre.UnsupportedImage, match=r"FiveCrop of 70x70 is larger"):
-        pre(JPEGS, augment=A.FiveCrop(70))
+        pre(JPEGS, augment=fa.FiveCrop(70))
 
 
 def test_outputs_of_different_sizes_are_refused() -> None:
     pre = fastpre.Preprocessor(fastpre.Spec(resize=None, crop=None))
     with pytest.raises(ValueError, match=r"image 0 gives 300x400, image 1 gives 64x90"):
-        pre(JPEGS, augment=A.RandomHorizontalFlip())
+        pre(JPEGS, augment=fa.RandomHorizontalFlip())
 
 
 def test_no_images_and_no_good_ones() -> None:
-    augment = A.RandomResizedCrop(40)
+    augment = fa.RandomResizedCrop(40)
     with pytest.raises(ValueError, match="empty batch"):
         fastpre.Preprocessor(fastpre.Spec(crop=None))([], augment=augment)
     result = fastpre.Preprocessor().run([b"x", b"y"], augment=augment, on_error="skip")
@@ -296,18 +296,21 @@ def test_no_images_and_no_good_ones() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: A.Compose([v1.RandomHorizontalFlip()]), r"fastpre\.augment's steps, got RandomHorizontalFlip; .*fuse"),
-        (lambda: A.Compose([A.RandomErasing(), A.RandomHorizontalFlip()]), "geometry comes first"),
-        (lambda: A.Compose([A.FiveCrop(3), A.TenCrop(3)]), "at most one FiveCrop"),
-        (lambda: A.RandomResizedCrop(0), "size must be at least 1"),
-        (lambda: A.RandomResizedCrop(8, scale=(0.5, 0.1)), "scale must be"),
-        (lambda: A.RandomResizedCrop(8, ratio=(0.0, 1.0)), "ratio must be"),
-        (lambda: A.RandomResizedCrop(8, interpolation="cubic"), "interpolation must be one of"),  # type: ignore[arg-type]
-        (lambda: A.RandomHorizontalFlip(1.5), r"p must be in \[0, 1\]"),
-        (lambda: A.Pad(-1), "padding must be"),
-        (lambda: A.Pad((1, 2, 3)), "padding must be"),
-        (lambda: A.Pad(1, fill=256), "fill must be"),
-        (lambda: A.RandomErasing(value="noise"), "value must be"),  # type: ignore[arg-type]
+        (
+            lambda: fa.Compose([v1.RandomHorizontalFlip()]),
+            r"fastpre\.augment's steps, got RandomHorizontalFlip; .*fuse",
+        ),
+        (lambda: fa.Compose([fa.RandomErasing(), fa.RandomHorizontalFlip()]), "geometry comes first"),
+        (lambda: fa.Compose([fa.FiveCrop(3), fa.TenCrop(3)]), "at most one FiveCrop"),
+        (lambda: fa.RandomResizedCrop(0), "size must be at least 1"),
+        (lambda: fa.RandomResizedCrop(8, scale=(0.5, 0.1)), "scale must be"),
+        (lambda: fa.RandomResizedCrop(8, ratio=(0.0, 1.0)), "ratio must be"),
+        (lambda: fa.RandomResizedCrop(8, interpolation="cubic"), "interpolation must be one of"),  # type: ignore[arg-type]
+        (lambda: fa.RandomHorizontalFlip(1.5), r"p must be in \[0, 1\]"),
+        (lambda: fa.Pad(-1), "padding must be"),
+        (lambda: fa.Pad((1, 2, 3)), "padding must be"),
+        (lambda: fa.Pad(1, fill=256), "fill must be"),
+        (lambda: fa.RandomErasing(value="noise"), "value must be"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_arguments_are_named(make: Any, message: str) -> None:
@@ -317,25 +320,25 @@ def test_wrong_arguments_are_named(make: Any, message: str) -> None:
 
 def test_seeds_are_counted() -> None:
     with pytest.raises(ValueError, match="1 seeds, 8 images"):
-        fastpre.Preprocessor()(JPEGS, augment=A.RandomHorizontalFlip(), seeds=[1])
+        fastpre.Preprocessor()(JPEGS, augment=fa.RandomHorizontalFlip(), seeds=[1])
     with pytest.raises(ValueError, match="seeds are for augment"):
         fastpre.Preprocessor()(JPEGS, seeds=[1] * 8)
 
 
 def test_steps_are_values() -> None:
-    one, other = (A.Compose([A.RandomResizedCrop(224), A.RandomErasing(value=(1, 2, 3))]) for _ in range(2))
+    one, other = (fa.Compose([fa.RandomResizedCrop(224), fa.RandomErasing(value=(1, 2, 3))]) for _ in range(2))
     assert one == other
     assert hash(one) == hash(other)
     assert pickle.loads(pickle.dumps(one)) == one
-    assert eval(repr(one), vars(A)) == one
-    assert A.Compose([one.steps[0]]) != one
+    assert eval(repr(one), vars(fa)) == one
+    assert fa.Compose([one.steps[0]]) != one
 
 
 def test_drawing_works_without_torchvision_and_decoded_images_too() -> None:
     """A transform with `augment` draws the same for bytes, PIL images and tensors."""
     from fastpre.transforms import DecodeResizeNormalize
 
-    transform = DecodeResizeNormalize(augment=[A.RandomResizedCrop(40), A.RandomHorizontalFlip(), A.RandomErasing()])
+    transform = DecodeResizeNormalize(augment=[fa.RandomResizedCrop(40), fa.RandomHorizontalFlip(), fa.RandomErasing()])
     for jpeg in JPEGS:
         results = []
         for image in (jpeg, opened(jpeg), v1.PILToTensor()(opened(jpeg))):
@@ -343,7 +346,7 @@ def test_drawing_works_without_torchvision_and_decoded_images_too() -> None:
             results.append(transform(image))
         assert torch.equal(results[0], results[1])
         assert torch.equal(results[0], results[2])
-    views = DecodeResizeNormalize(resize=64, augment=A.FiveCrop(40))
+    views = DecodeResizeNormalize(resize=64, augment=fa.FiveCrop(40))
     assert torch.equal(views(JPEGS[0]), views(opened(JPEGS[0])))
     with pytest.raises(fastpre.UnsupportedImage, match="larger than the image"):
-        DecodeResizeNormalize(resize=None, crop=None, augment=A.RandomCrop(1000))(opened(JPEGS[0]))
+        DecodeResizeNormalize(resize=None, crop=None, augment=fa.RandomCrop(1000))(opened(JPEGS[0]))
