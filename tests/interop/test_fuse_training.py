@@ -173,9 +173,11 @@ def test_segmentation_preset(backend: str) -> None:
     else:
         steps += [v2.ToDtype(torch.float32, scale=True)]
     steps += [v2.Normalize(MEAN, STD), v2.ToPureTensor()]
-    targets = lambda image: tv_tensors.Mask(
-        torch.arange(image.size[0] * image.size[1]).reshape(1, *image.size[::-1]) % 21
-    )
+
+    def targets(image: Any) -> Any:
+        width, height = image.size
+        return tv_tensors.Mask(torch.arange(width * height).reshape(1, height, width) % 21)
+
     check(v2.Compose(steps), seeds=5, targets=targets)
 
 
