@@ -72,20 +72,20 @@ Slot MakeSlot(const Spec& spec, int height, int width, bool channels_last) {
   return s;
 }
 
-Record Run(Worker& worker, Bytes jpeg, const Spec& spec, const Slot& slot) {
+Record Run(Worker& worker, Bytes jpeg, const Spec& spec, const Slot& slot, const Draw* draw = nullptr) {
   Record record;
   const Affine affine = ComputeAffine(spec);
-  ImageTask task{spec, affine, slot.view, &record};
+  ImageTask task{spec, affine, Mirrored(slot.view, draw), &record, nullptr, draw};
   worker.Run(jpeg, &task);
   if (!record.ok && record.error_kind == ErrorKind::kInternal) Fail("InternalError: " + record.reason);
   return record;
 }
 
-void CheckWorkers(Worker& used, Bytes jpeg, const Spec& spec, bool channels_last) {
+void CheckWorkers(Worker& used, Bytes jpeg, const Spec& spec, bool channels_last, const Draw* draw) {
   Slot a = MakeSlot(spec, spec.crop_height, spec.crop_width, channels_last), b = a;
   b.view.data = b.bytes.data();
   Worker fresh;
-  const Record ra = Run(used, jpeg, spec, a), rb = Run(fresh, jpeg, spec, b);
+  const Record ra = Run(used, jpeg, spec, a, draw), rb = Run(fresh, jpeg, spec, b, draw);
   if (ra.ok != rb.ok) Fail("accepted by one worker only: " + ra.reason + rb.reason);
   if (ra.ok && a.bytes != b.bytes) Fail("a used worker and a new one differ");
 }
@@ -127,13 +127,26 @@ void CheckCrop(Worker& worker, Bytes jpeg, Spec spec, int crop_height, int crop_
   }
 }
 
+// Made of bytes, as the Spec is; it may reach past the image, or show nothing of it: that is an error like others.
+Draw ReadDraw(const uint8_t* b, const Spec& spec) {
+  Draw d;
+  d.flip_x = b[0] & 1, d.flip_y = b[0] & 2, d.mirror_x = b[0] & 4, d.mirror_y = b[0] & 8;
+  d.crop = {b[1], b[2], 1 + b[3], 1 + b[4]};
+  d.resized_width = b[0] & 16 ? d.crop.width : 1 + b[5] % kMaxSide;
+  d.resized_height = b[0] & 16 ? d.crop.height : 1 + b[6] % kMaxSide;
+  d.window = {b[7] % kMaxSide - kMaxSide / 2, b[8] % kMaxSide - kMaxSide / 2, spec.crop_width, spec.crop_height};
+  d.filter = spec.filter;
+  d.fill = {b[9], b[10], b[11]};
+  return d;
+}
+
 // In exact fidelity: the same verdict, the same bits.
-void CheckDevice(Worker& worker, Bytes jpeg, Spec spec, bool channels_last) {
+void CheckDevice(Worker& worker, Bytes jpeg, Spec spec, bool channels_last, const Draw* draw) {
   static cuda::Device device(cuda::MakeEmulator(), {size_t{256} << 20, size_t{256} << 20});
   spec.exact = true;
   Slot a = MakeSlot(spec, spec.crop_height, spec.crop_width, channels_last), b = a;
   b.view.data = b.bytes.data();
-  const Record want = Run(worker, jpeg, spec, a);
+  const Record want = Run(worker, jpeg, spec, a, draw);
   const Affine affine = ComputeAffine(spec);
   std::vector<Source> sources(1);
   sources[0].bytes = jpeg;
@@ -141,6 +154,7 @@ void CheckDevice(Worker& worker, Bytes jpeg, Spec spec, bool channels_last) {
   batch.sources = &sources;
   batch.spec = &spec;
   batch.affine = &affine;
+  batch.draws = {draw};
   batch.slot = [&](size_t) { return b.view; };
   const Record got = cuda::Run(device, batch)[0];
   device.runtime().SynchronizeStream(nullptr);
@@ -156,8 +170,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const std::vector<const KernelTable*> tables = AvailableKernels();
   SetTarget(tables[data[8] % tables.size()]->name);
   const Bytes jpeg(data + kSpecBytes, size - kSpecBytes);
-  CheckWorkers(used, jpeg, ReadSpec(data), data[7] & 32);
+  CheckWorkers(used, jpeg, ReadSpec(data), data[7] & 32, nullptr);
   CheckCrop(used, jpeg, ReadSpec(data), 1 + data[9] % kMaxSide, 1 + data[10] % kMaxSide);
-  if (data[11] % 4 == 0) CheckDevice(used, jpeg, ReadSpec(data), data[7] & 32);  // the emulator is slow
+  const Spec spec = ReadSpec(data);
+  const Draw draw = ReadDraw(data, spec);
+  CheckWorkers(used, jpeg, spec, data[7] & 32, &draw);
+  // The emulator is slow.
+  if (data[11] % 4 == 0) CheckDevice(used, jpeg, spec, data[7] & 32, data[11] % 8 == 0 ? &draw : nullptr);
   return 0;
 }

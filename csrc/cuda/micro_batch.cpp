@@ -64,7 +64,9 @@ MicroBatch::MicroBatch(Device* device, const Batch& batch, std::span<ImageJob> j
   if (pixel_spec_.color == Color::kBGR) pixel_spec_.color = Color::kRGB;  // the kernel puts them in order
   pixel_affine_ = ComputeAffine(pixel_spec_);
   const int width = jobs[0].out.width, height = jobs[0].out.height;
-  identity_.geometry = {width, height, width, height, width, height, 0, 0, width, height, 0, 0};
+  Geometry& g = identity_.geometry;
+  g.oriented_width = g.part.width = g.resized_width = g.out_width = g.window_width = width;
+  g.oriented_height = g.part.height = g.resized_height = g.out_height = g.window_height = height;
   identity_.columns = ComputeTaps(Filter::kBox, width, width, 0, width);
   identity_.rows = ComputeTaps(Filter::kBox, height, height, 0, height);
   identity_tiling_ = ChooseTiling({{&identity_.columns, &identity_.rows}}, false, false);

@@ -94,7 +94,7 @@ void ClipAxis(int resized, int begin, int size, int* window, int* window_size, i
   *window = std::max(begin, 0);
   *window_size = static_cast<int>(end - *window);
   *pad = *window - begin;
-  if (*window_size <= 0) ThrowInternal("a draw of which nothing is the image");
+  if (*window_size <= 0) ThrowUnsupported("a crop that has nothing of the image");
 }
 
 void ByDraw(const Draw& draw, Geometry* g) {

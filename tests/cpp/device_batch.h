@@ -9,6 +9,7 @@
 #include "cuda/batch.h"
 #include "cuda/device.h"
 #include "plan/affine.h"
+#include "plan/draw.h"
 
 namespace fastpre::test {
 
@@ -50,7 +51,10 @@ inline std::vector<Source> SourcesOf(const std::vector<Stream>& streams) {
   return sources;
 }
 
-inline Outputs OnCpu(const std::vector<Stream>& streams, const Spec& spec, const Affine& affine, const Layout& layout) {
+using Draws = std::vector<const Draw*>;  // empty: none
+
+inline Outputs OnCpu(const std::vector<Stream>& streams, const Spec& spec, const Affine& affine, const Layout& layout,
+                     const Draws& draws = {}) {
   Outputs o;
   o.memory.assign(layout.elements * ElementSize(spec.dtype), 0xC3);
   const std::vector<Source> sources = SourcesOf(streams);
@@ -58,6 +62,7 @@ inline Outputs OnCpu(const std::vector<Stream>& streams, const Spec& spec, const
   batch.sources = &sources;
   batch.spec = &spec;
   batch.affine = &affine;
+  batch.draws = draws;
   batch.slot = [&](size_t i) { return ViewOf(&o.memory, spec, layout, i); };
   batch.fill = 7.0f;
   o.records = Run(batch);
@@ -65,7 +70,8 @@ inline Outputs OnCpu(const std::vector<Stream>& streams, const Spec& spec, const
 }
 
 inline Outputs OnDevice(cuda::Device& device, const std::vector<Stream>& streams, const Spec& spec,
-                        const Affine& affine, const Layout& layout, int threads, const std::string& decoder = "auto") {
+                        const Affine& affine, const Layout& layout, int threads, const std::string& decoder = "auto",
+                        const Draws& draws = {}) {
   Outputs o;
   o.memory.assign(layout.elements * ElementSize(spec.dtype), 0xC3);
   const std::vector<Source> sources = SourcesOf(streams);
@@ -78,6 +84,7 @@ inline Outputs OnDevice(cuda::Device& device, const std::vector<Stream>& streams
   batch.sources = &sources;
   batch.spec = &spec;
   batch.affine = &affine;
+  batch.draws = draws;
   batch.slot = [&](size_t i) { return ViewOf(&o.memory, spec, layout, i); };
   batch.fill = 7.0f;
   batch.threads = threads;

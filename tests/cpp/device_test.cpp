@@ -11,6 +11,7 @@
 #include "check.h"
 #include "device_batch.h"
 #include "jpeg_writer.h"
+#include "random_draw.h"
 
 namespace fastpre::test {
 namespace {
@@ -80,12 +81,12 @@ std::string Text(const Spec& s) {
 std::map<std::string, long> decoders;
 
 void Compare(cuda::Device& device, const std::vector<Stream>& streams, const Spec& spec, Choices& choose,
-             const std::string& name) {
+             const std::string& name, const Draws& draws = {}) {
   const Affine affine = ComputeAffine(spec);
   const Layout layout =
       DrawLayout(choose, static_cast<int>(streams.size()), spec.channels(), spec.crop_height, spec.crop_width);
-  const Outputs cpu = OnCpu(streams, spec, affine, layout);
-  const Outputs gpu = OnDevice(device, streams, spec, affine, layout, choose.Between(1, 3));
+  const Outputs cpu = OnCpu(streams, spec, affine, layout, draws);
+  const Outputs gpu = OnDevice(device, streams, spec, affine, layout, choose.Between(1, 3), "auto", draws);
   for (size_t i = 0; i < streams.size(); ++i) {
     const Record &a = cpu.records[i], &b = gpu.records[i];
     const std::string context = name + " image " + std::to_string(i) + ", " + Text(spec);
@@ -115,7 +116,13 @@ void TestDrawn(cuda::Device& device, uint64_t seed, bool damaged) {
   Choices choose(seed);
   const std::vector<Stream> streams = DrawBatch(choose, choose.Between(1, 6), damaged);
   Spec spec = DrawPreprocessing(choose, choose.OneIn(4) ? 150 : 50);
-  Compare(device, streams, spec, choose, "seed " + std::to_string(seed) + (damaged ? " damaged" : ""));
+  const std::string name = "seed " + std::to_string(seed) + (damaged ? " damaged" : "");
+  Compare(device, streams, spec, choose, name);
+  std::vector<std::optional<Draw>> own;
+  for (const Stream& stream : streams) own.push_back(RandomDraw(choose, stream, spec));
+  Draws draws;
+  for (const auto& draw : own) draws.push_back(choose.OneIn(5) ? nullptr : Pointer(draw));
+  Compare(device, streams, spec, choose, name + ", draws", draws);
 }
 
 // One large image and idle threads, which decode ahead into dense blocks.

@@ -10,6 +10,7 @@
 #include "jpeg_writer.h"
 #include "plan/planar.h"
 #include "plan/quality_guard.h"
+#include "random_draw.h"
 
 namespace fastpre::test {
 namespace {
@@ -45,7 +46,8 @@ Planes DecodePlanes(const Stream& stream, const Header& header, const PlanarPlan
 }
 
 std::vector<uint8_t> OnKernel(cuda::Runtime& runtime, const Header& header, const Spec& spec, const Affine& affine,
-                              const Plan& plan, const PlanarPlan& planar, const Planes& planes, const Layout& layout) {
+                              const Plan& plan, const PlanarPlan& planar, const Planes& planes, const Layout& layout,
+                              const Draw* draw) {
   std::vector<uint8_t> out(layout.elements * ElementSize(spec.dtype), 0xC3);
   std::vector<cuda::AxisPair> axes;
   for (int c = 0; c < header.components; ++c) axes.push_back({&planar.of(c).columns, &planar.of(c).rows});
@@ -59,7 +61,7 @@ std::vector<uint8_t> OnKernel(cuda::Runtime& runtime, const Header& header, cons
   image.color = planes.frame.color;
   image.components = header.components;
   image.luma = spec.color == Color::kL;
-  image.out = ViewOf(&out, spec, layout, 0);
+  image.out = Mirrored(ViewOf(&out, spec, layout, 0), draw);
   for (int c = 0; c < header.components; ++c) {
     image.plane[c] = {planes.samples[c].data(), planes.width[c],   0, 0, planes.width[c],
                       planes.height[c],         Upsampling::kNone, 1, 1};
@@ -89,15 +91,17 @@ void TestDrawn(cuda::Runtime& runtime, uint64_t seed) {
   spec.resize_height = spec.resize_width = choose.Between(8, 45);
   spec.crop_height = choose.Between(4, 50), spec.crop_width = choose.Between(4, 50);
   const Header header = ParseHeader(stream, spec.limits, false);
-  const Plan plan = ComputePlan(header, spec, nullptr);
+  std::optional<Draw> draw;
+  if (choose.OneIn(2)) draw = RandomDraw(choose, stream, spec);
+  const Plan plan = ComputePlan(header, spec, Pointer(draw));
   if (LumaScale(header, plan) == 8) return;
   const Affine affine = ComputeAffine(spec);
   const Layout layout = DenseLayout(1, spec);
-  const Outputs cpu = OnCpu({stream}, spec, affine, layout);
+  const Outputs cpu = OnCpu({stream}, spec, affine, layout, {Pointer(draw)});
   CHECK(cpu.records[0].ok && cpu.records[0].declined.empty(), cpu.records[0].reason + cpu.records[0].declined);
   const PlanarPlan planar = ComputePlanarPlan(header, plan);
   const Planes planes = DecodePlanes(stream, header, planar);
-  CHECK(cpu.memory == OnKernel(runtime, header, spec, affine, plan, planar, planes, layout),
+  CHECK(cpu.memory == OnKernel(runtime, header, spec, affine, plan, planar, planes, layout, Pointer(draw)),
         "seed " + std::to_string(seed) + ", " + Describe(jpeg));
   ++cases;
 }
