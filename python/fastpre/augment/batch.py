@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ class Start(NamedTuple):
         Raises:
             LimitExceeded: the Spec would enlarge it too much.
         """
-        draw = dataclasses.replace(Draw.of(height, width), interpolation=self.interpolation)
+        draw = Draw.of(height, width)._replace(interpolation=self.interpolation)
         if self.compiled is None:
             return draw
         resized, window = _core.geometry_for(self.compiled, height, width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -81,7 +80,7 @@ class Compose:
     def _erased(self, draw: Draw, channels: int, random: Random) -> Draw:
         drawn = [step.draw(channels, *draw.size, random) for step in self._erasing]
         erasures: tuple[Erasure, ...] = tuple(e for e in drawn if e is not None)
-        return dataclasses.replace(draw, erasures=erasures) if erasures else draw
+        return draw._replace(erasures=erasures) if erasures else draw
 
 
 # What calls take as `augment`.

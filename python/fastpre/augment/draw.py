@@ -5,7 +5,6 @@ oriented image -> flip -> crop -> resize -> window (crop or padding) -> mirror -
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NamedTuple
 
 from .. import _core
@@ -56,8 +55,7 @@ class Erasure(NamedTuple):
 Flips = tuple[bool, bool]  # vertically, horizontally
 
 
-@dataclasses.dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """What becomes of one image. Made by steps, from `Draw.of(height, width)` on; each gives a new one.
 
     Attributes:
@@ -130,7 +128,7 @@ class Draw:
         if self.resized is None and self.window == (0, 0, *self._virtual) and box.within(self.size):
             # Nothing but flips and crops so far: those flips come first.
             part = Box(self.part.top + box.top, self.part.left + box.left, box.height, box.width)
-            return dataclasses.replace(self, part=part, window=Box(0, 0, box.height, box.width))
+            return self._replace(part=part, window=Box(0, 0, box.height, box.width))
         box = box.mirrored(self.size, self.mirror)
         self._check_reach(box, fill)
         window = Box(self.window.top + box.top, self.window.left + box.left, box.height, box.width)
@@ -140,7 +138,7 @@ class Draw:
         if min(window.left + window.width, virtual[1]) <= max(window.left, 0):
             raise CannotDraw("nothing of the image is left")
         padded = not window.within(virtual)
-        return dataclasses.replace(self, resized=virtual, window=window, fill=fill if padded else self.fill)
+        return self._replace(resized=virtual, window=window, fill=fill if padded else self.fill)
 
     def _check_reach(self, box: Box, fill: tuple[int, int, int]) -> None:
         """Refuses to show what an earlier crop has cut off, and two colours of padding."""
@@ -166,16 +164,16 @@ class Draw:
         if self.resized is not None:
             raise CannotDraw("a second resize" if self.resized != self.part[2:] else "a resize after padding")
         window = Box(0, 0, height, width)
-        return dataclasses.replace(self, resized=(height, width), window=window, interpolation=interpolation)
+        return self._replace(resized=(height, width), window=window, interpolation=interpolation)
 
     def flipped_by(self, vertically: bool, horizontally: bool) -> Draw:
         """The output mirrored."""
         flip = (vertically, horizontally)
         if self.resized is not None:
             mirror = (self.mirror[0] != vertically, self.mirror[1] != horizontally)
-            return dataclasses.replace(self, mirror=mirror)
+            return self._replace(mirror=mirror)
         part = self.part.mirrored(self.image, flip)
-        return dataclasses.replace(self, part=part, flip=(self.flip[0] != vertically, self.flip[1] != horizontally))
+        return self._replace(part=part, flip=(self.flip[0] != vertically, self.flip[1] != horizontally))
 
     def compiled(self) -> _core.Draw:
         """The core's form of it."""

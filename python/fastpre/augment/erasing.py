@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from .draw import Erasure
-from .random import Random, sides
+from .random import Random, in_float32, log_ratio, sides
 from .steps import Replaces, interval, probability
 
 __all__ = ["RandomErasing"]
@@ -43,15 +43,15 @@ class RandomErasing:
             object.__setattr__(self, "value", value)
 
     @functools.cached_property
-    def _log_ratio(self) -> Any:
-        return Random().log_ratio(self.ratio)
+    def _log_ratio(self) -> tuple[float, float]:
+        return log_ratio(self.ratio)
 
     def draw(self, channels: int, height: int, width: int, random: Random) -> Erasure | None:
         """Up to ten rectangles, the first that fits; none with probability 1 - p, or if none fits."""
-        if random.probability() >= self.p:
+        if not random.happens(in_float32(self.p)):
             return None
         for _ in range(10):
-            h, w = sides(*random.rectangle(height * width, self.scale, self._log_ratio))
+            h, w = sides(height * width * random.uniform(*self.scale), random.exp_uniform(*self._log_ratio))
             if not (h < height and w < width):
                 continue
             value = self._value(channels, h, w, random)

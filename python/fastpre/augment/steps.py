@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from .._backend import fields
 from ..typing import Interpolation
 from .draw import CannotDraw, Draw
-from .random import Random, sides
+from .random import Random, in_float32, log_ratio, sides
 
 __all__ = ["Pad", "RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop", "RandomVerticalFlip", "Step"]
 
@@ -107,8 +107,8 @@ class RandomResizedCrop:
             object.__setattr__(self, "interpolation", fields.interpolation(self.interpolation))
 
     @functools.cached_property
-    def _log_ratio(self) -> Any:
-        return Random().log_ratio(self.ratio)
+    def _log_ratio(self) -> tuple[float, float]:
+        return log_ratio(self.ratio)
 
     def draw(self, before: Draw, random: Random) -> Draw:
         """Up to ten rectangles, the first that fits; then the largest in the middle of a ratio within bounds."""
@@ -118,7 +118,7 @@ class RandomResizedCrop:
 
     def _rectangle(self, height: int, width: int, random: Random) -> tuple[int, int, int, int]:
         for _ in range(10):
-            w, h = sides(*random.rectangle(height * width, self.scale, self._log_ratio))
+            w, h = sides(height * width * random.uniform(*self.scale), random.exp_uniform(*self._log_ratio))
             if 0 < w <= width and 0 < h <= height:
                 top = random.below(height - h + 1)
                 return top, random.below(width - w + 1), h, w
@@ -214,7 +214,7 @@ class RandomHorizontalFlip:
 
     def draw(self, before: Draw, random: Random) -> Draw:
         """One number, whatever `p` is."""
-        return before.flipped_by(False, True) if random.probability() < self.p else before
+        return before.flipped_by(False, True) if random.happens(in_float32(self.p)) else before
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,4 +229,4 @@ class RandomVerticalFlip:
 
     def draw(self, before: Draw, random: Random) -> Draw:
         """One number, whatever `p` is."""
-        return before.flipped_by(True, False) if random.probability() < self.p else before
+        return before.flipped_by(True, False) if random.happens(in_float32(self.p)) else before
