@@ -7,6 +7,7 @@ from typing import Any
 
 from . import _core
 from ._backend.sources import source
+from .augment import Draw
 from .spec import Spec
 from .typing import Image
 
@@ -21,6 +22,7 @@ class Plan:
         header: width, height, components, sampling, sof, progressive, restart_interval, scans,
             orientation (EXIF 1..8), bytes, ...: as the stream says.
         size: (height, width) as displayed.
+        part: (top, left, height, width) of the displayed image that is resized; all of it without a draw.
         resized: (height, width) after resizing, before the crop.
         output: (height, width) of the result.
         window: (top, left, height, width) of the resized image that the crop keeps.
@@ -39,6 +41,7 @@ class Plan:
 
     header: dict[str, Any]
     size: tuple[int, int]
+    part: tuple[int, int, int, int]
     resized: tuple[int, int]
     output: tuple[int, int]
     window: tuple[int, int, int, int]
@@ -54,21 +57,23 @@ class Plan:
     cost: float
 
 
-def plan(image: Image, spec: Spec | None = None) -> Plan:
+def plan(image: Image, spec: Spec | None = None, *, draw: Draw | None = None) -> Plan:
     """Reads one image's header and says what `Preprocessor` will do with it.
 
     Args:
         image: bytes-like, 1-D uint8 array or tensor, or a path.
         spec: default `Spec()`.
+        draw: its own geometry instead of the Spec's, such as `ImageResult.draws` holds.
 
     Raises:
         ImageError: the header is broken, unsupported or over a limit.
     """
     spec = Spec() if spec is None else spec
-    d = _core.plan(source(image, 0), spec.compiled())
+    d = _core.plan(source(image, 0), spec.compiled(), draw=None if draw is None else draw.compiled())
     return Plan(
         header=d["header"],
         size=d["oriented"],
+        part=d["part"],
         resized=d["resized"],
         output=d["output"],
         window=d["window"],

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["FileBytes", "read_bytes"]
+if TYPE_CHECKING:
+    import PIL.Image
+
+__all__ = ["FileBytes", "read_bytes", "read_image"]
+
+SOI: Final = b"\xff\xd8"  # how every JPEG begins
 
 
 class FileBytes(bytes):
@@ -18,7 +25,7 @@ class FileBytes(bytes):
     name: str
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> FileBytes:
     """A dataset `loader` that leaves the decoding to the transform, which is to be `fuse(...)`'s.
 
     Returns:
@@ -27,3 +34,18 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     data = FileBytes(Path(path).read_bytes())
     data.name = os.fsdecode(path)
     return data
+
+
+def read_image(path: str | os.PathLike[str]) -> FileBytes | PIL.Image.Image:
+    """A JPEG's bytes, as `read_bytes`; a file of any other format as Pillow's image in RGB."""
+    data = read_bytes(path)
+    if data.startswith(SOI):
+        return data
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            rgb: PIL.Image.Image = image.convert("RGB")
+            return rgb
+    except PIL.UnidentifiedImageError:
+        return data  # the transform says what is wrong with it

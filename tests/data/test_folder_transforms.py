@@ -1,0 +1,90 @@
+"""fastpre.data.ImageFolder in the place of torchvision's: one import, the same batches, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import transforms as v1
+from torchvision.transforms import v2
+
+import fastpre.data
+import streams
+from fastpre.transforms import DecodeResizeNormalize, FusedTransform, fuse
+from loading import QUIET_FORK, TIMEOUT_S
+from pictures import MEAN, STD, photograph
+
+pytestmark = QUIET_FORK
+
+TRAIN = v1.Compose(
+    [v1.RandomResizedCrop(32), v1.RandomHorizontalFlip(), v1.ToTensor(), v1.Normalize(MEAN, STD), v1.RandomErasing(0.3)]
+)
+JITTER = v2.Compose(
+    [v2.RandomResizedCrop(32), v2.ColorJitter(0.4, 0.4), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+)
+EVALUATE = v1.Compose([v1.Resize(40), v1.CenterCrop(32), v1.ToTensor(), v1.Normalize(MEAN, STD)])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve photographs in three classes, one of which is a PNG, one a palette image, one a CMYK JPEG."""
+    root = tmp_path_factory.mktemp("photographs")
+    for i in range(12):
+        path = root / "abc"[i % 3] / f"{i:02}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photograph(80 + 11 * i, 140 - 7 * i, seed=i, mode="CMYK" if i == 4 else "RGB"))
+    streams.picture("RGB", 50, 60).save(root / "a" / "p.png")
+    streams.picture("RGB", 50, 60).quantize(16).save(root / "b" / "q.png")
+    return root
+
+
+def batches(dataset: Any, workers: int, seed: int = 5) -> list[Any]:
+    torch.manual_seed(seed)
+    loader = DataLoader(dataset, 5, shuffle=True, num_workers=workers, timeout=TIMEOUT_S if workers else 0)
+    return [batch for _ in range(2) for batch in loader]
+
+
+@pytest.mark.parametrize("transform", [TRAIN, JITTER, EVALUATE], ids=["train", "jitter", "evaluate"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_import_changes_and_no_bit(folder: Path, transform: Any, workers: int) -> None:
+    ours = fastpre.data.ImageFolder(folder, transform)
+    theirs = torchvision.datasets.ImageFolder(folder, transform)
+    assert (ours.samples, ours.classes, ours.targets) == (theirs.samples, theirs.classes, theirs.targets)
+    for got, want in zip(batches(ours, workers), batches(theirs, workers), strict=True):
+        assert torch.equal(got[1], want[1])
+        assert torch.equal(got[0], want[0])
+
+
+def test_what_is_fused_already_is_taken_as_it_is(folder: Path) -> None:
+    fused = fuse(TRAIN)
+    assert fastpre.data.ImageFolder(folder, fused).transform is fused
+    assert isinstance(fastpre.data.ImageFolder(folder, TRAIN).transform, FusedTransform)
+    assert isinstance(fastpre.data.ImageFolder(folder, EVALUATE).transform, DecodeResizeNormalize)
+    assert "RandomResizedCrop" in repr(fastpre.data.ImageFolder(folder, TRAIN))
+    with pytest.raises(TypeError, match="expected a torchvision transform"):
+        fastpre.data.ImageFolder(folder, lambda image: image)
+
+
+def test_a_broken_file_is_named(folder: Path, tmp_path: Path) -> None:
+    for name, data in (("a/cut.jpg", photograph(60, 60)[:700]), ("a/text.png", b"no image at all")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    dataset = fastpre.data.ImageFolder(tmp_path, TRAIN)
+    for index, name in ((0, "cut.jpg"), (1, "text.png")):
+        with pytest.raises(fastpre.CorruptImage, match=name):
+            dataset[index]
+
+
+def test_only_geometry_is_left_to_pillow(folder: Path) -> None:
+    """A PNG takes the same transform as a Pillow image."""
+    dataset = fastpre.data.ImageFolder(folder, TRAIN)
+    index = next(i for i, (path, _) in enumerate(dataset.samples) if path.endswith("q.png"))
+    torch.manual_seed(0)
+    got = dataset[index][0]
+    torch.manual_seed(0)
+    assert torch.equal(got, TRAIN(Image.open(folder / "b" / "q.png").convert("RGB")))
