@@ -54,7 +54,7 @@ PRESETS: dict[str, tuple[str, Any]] = {
         v1.Compose([v1.Resize(200), v1.RandomCrop(224, pad_if_needed=True, fill=(124, 116, 104)), *TENSOR]),
     ),
     "timm-randaugment": (
-        "`timm.data.create_transform(224, is_training=True, auto_augment='rand-m9-mstd0.5-inc1', re_prob=0.25)`",
+        "timm's training transform with `auto_augment='rand-m9-mstd0.5-inc1', re_prob=0.25`",
         timm.data.create_transform(224, is_training=True, auto_augment="rand-m9-mstd0.5-inc1", re_prob=0.25),
     ),
 }
