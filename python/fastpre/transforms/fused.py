@@ -52,7 +52,7 @@ class FusedTransform(torch.nn.Module):
         self.parts = parts
         self.num_threads = num_threads
         self.exif_orientation = exif_orientation
-        self.spec = None if parts.fields is None else Spec(**parts.fields)
+        self.spec = None if parts.fields is None else Spec(**parts.fields, exif_orientation=exif_orientation)
 
     @outside_graphs
     def forward(self, *inputs: Any) -> Any:
@@ -71,6 +71,16 @@ class FusedTransform(torch.nn.Module):
             raise TypeError(f"expected a JPEG's bytes, a path or a PIL image, got {type(inputs[0]).__name__}")
         leaves[place] = self._opened(leaves[place])
         return _run(self.parts.image, pytree.tree_unflatten(leaves, structure), len(inputs) > 1)
+
+    def deferred(self, image: Any) -> LazyImage | Any:
+        """One image up to where decoding and normalizing are all that is left, which `spec` then says; else its result.
+
+        For loaders: what is random has been drawn, and many images can be decoded in one call.
+        """
+        sample = self.geometry(image)
+        if isinstance(sample, LazyImage) and sample.draw is not None and self.spec is not None and not self.parts.after:
+            return sample
+        return _run(self.parts.after, self._ended(sample, False), False)
 
     def _opened(self, image: Any) -> PIL.Image.Image:
         if isinstance(image, PIL.Image.Image):
