@@ -52,7 +52,7 @@ class FusedTransform(torch.nn.Module):
         self.parts = parts
         self.num_threads = num_threads
         self.exif_orientation = exif_orientation
-        self.spec = None if parts.fields is None else Spec(**parts.fields, exif_orientation=exif_orientation)
+        self.spec = None if parts.fields is None else Spec(**parts.fields).replace(exif_orientation=exif_orientation)
 
     @outside_graphs
     def forward(self, *inputs: Any) -> Any:
