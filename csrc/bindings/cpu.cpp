@@ -99,6 +99,7 @@ py::list Sizes(const CompiledSpec& spec, const py::sequence& images, std::option
 void register_cpu(py::module_& m) {
   py::class_<Record>(m, "Record")
       .def_readonly("ok", &Record::ok)
+      .def_readonly("truncated", &Record::truncated)
       .def_property_readonly("error",
                              [](const Record& r) -> py::object {
                                if (r.ok) return py::none();
