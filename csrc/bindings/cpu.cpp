@@ -135,6 +135,7 @@ py::list ReadFiles(const py::sequence& images, int64_t max_bytes, int threads, s
 void register_cpu(py::module_& m) {
   py::class_<Record>(m, "Record")
       .def_readonly("ok", &Record::ok)
+      .def_readonly("truncated", &Record::truncated)
       .def_property_readonly("error",
                              [](const Record& r) -> py::object {
                                if (r.ok) return py::none();

@@ -18,6 +18,7 @@ inline constexpr std::array<const char*, kStageCount> kStageNames = {"read", "he
 
 struct Record {
   bool ok = false;
+  bool truncated = false;  // ok, but only what arrived of it
   ErrorKind error_kind = ErrorKind::kInternal;
   std::string reason;
   int width = 0, height = 0;  // oriented

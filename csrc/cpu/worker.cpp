@@ -78,13 +78,15 @@ void Worker::Decode(const ImageTask& task) {
 
 void Worker::DecodeRows(JpegDecoder& decoder, const ImageTask& task) {
   StageClock clock(task.record);
-  decoder.Open(task.bytes, task.header, task.plan.source, task.helpers);
+  decoder.Open(task.bytes, task.header, task.plan.source, task.helpers, task.spec.partial);
   clock.Charge(kStageDecode);
   rows_.Run(decoder, task);
-  if (!task.spec.exact) return;
-  StageClock tail(task.record);
-  decoder.CheckTail();
-  tail.Charge(kStageDecode);
+  if (task.spec.exact) {
+    StageClock tail(task.record);
+    decoder.CheckTail();
+    tail.Charge(kStageDecode);
+  }
+  task.record->truncated = decoder.truncated();
 }
 
 JpegDecoder& Worker::Baseline() {

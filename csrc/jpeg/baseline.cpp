@@ -22,7 +22,7 @@ class BaselineDecoder final : public JpegDecoder {
   size_t left_bytes() const override { return left_bytes_; }
   size_t row_bytes() const override { return static_cast<size_t>(x1_ - x0_) * 4 + kJpegSlack; }
 
-  void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads* helpers) override {
+  void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads* helpers, bool) override {
     frame_ = ParseFrame(bytes, header);
     // Whole samples of every component.
     x0_ = source.x0 / frame_.hmax * frame_.hmax;
@@ -42,6 +42,7 @@ class BaselineDecoder final : public JpegDecoder {
   }
 
   void CheckTail() override { planes_.CheckTail(); }
+  bool truncated() const override { return false; }  // such streams are declined
 
   void Close() override {
     planes_.Close();

@@ -16,12 +16,17 @@ namespace fastpre {
 class JpegDecoder : public RowReader {
  public:
   // Prepares to deliver the pixels of `source` (in stored coordinates). `bytes`, and `helpers`, which may be null, must
-  // outlive the image, that is, until Close. Throws Error for what Pillow would refuse.
-  virtual void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads* helpers = nullptr) = 0;
+  // outlive the image, that is, until Close. Throws Error for what Pillow would refuse; with `partial`, what arrived of
+  // a stream is an image, as under Pillow's LOAD_TRUNCATED_IMAGES, and truncated() says that it is not all.
+  virtual void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads* helpers = nullptr,
+                    bool partial = false) = 0;
 
   // After the last row, for exact fidelity: looks at what follows in the stream, because Pillow does and would report
   // what is broken there.
   virtual void CheckTail() = 0;
+
+  // With `partial`: true if the same calls without it would have thrown so far.
+  virtual bool truncated() const = 0;
 
   // Gives back what the image took; also right after a failure, at any point.
   virtual void Close() = 0;

@@ -34,7 +34,8 @@ namespace {
 // A stream in memory, handed over as Pillow does: in blocks of 64 KB (ImageFile.MAXBLOCK), at whose ends the library
 // suspends and repeats its last MCU. Where blocks end decides which of its two Huffman decoders an MCU gets, which
 // differ on damaged data, and how much of what follows the last row is ever seen. A suspension with no block left is
-// what Pillow calls truncation, so nothing is made up at the end here either.
+// what Pillow calls truncation. Under LOAD_TRUNCATED_IMAGES it hands over one block more, which is an EOI marker
+// (JpegImageFile.load_read, since Pillow 9.0), and nothing after it.
 struct SourceManager {
   static constexpr size_t kBlock = 65536;
 
@@ -62,6 +63,19 @@ struct SourceManager {
     base.bytes_in_buffer -= skipped;
     skip -= skipped;
     return true;
+  }
+
+  // The block that is an EOI. It has to follow what was not consumed, so both are put into `memory`.
+  void AppendEoi(Buffer* memory) {
+    constexpr uint8_t kEoi[] = {0xFF, marker::kEOI};
+    const size_t left = base.bytes_in_buffer;
+    uint8_t* const copy = memory->Reserve(left + sizeof(kEoi));
+    std::memcpy(copy, base.next_input_byte, left);
+    std::memcpy(copy + left, kEoi, sizeof(kEoi));
+    base.next_input_byte = copy;
+    block_end = copy + left;
+    end = block_end + sizeof(kEoi);
+    NextBlock();
   }
 };
 
@@ -113,8 +127,9 @@ class TurboDecoder final : public JpegDecoder {
 
   size_t left_bytes() const override { return left_bytes_; }
   size_t row_bytes() const override { return row_bytes_; }
+  bool truncated() const override { return truncated_; }
 
-  void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads*) override {
+  void Open(Bytes bytes, const Header& header, const Rect& source, HelperThreads*, bool partial) override {
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
     Close();
@@ -139,25 +154,37 @@ class TurboDecoder final : public JpegDecoder {
                nullptr,
                0};
     source_.NextBlock();
+    sof_ = header.sof;
     lossless_ = header.lossless();
-    ReadHeader(header);
-    Start();
-    Crop(source);
-    SkipTo(source.y0);
+    inks_ = header.components == 4;
+    partial_ = partial;
+    truncated_ = over_ = false;
+    width_ = source.width();
+    left_bytes_ = 0;
+    row_bytes_ = static_cast<size_t>(width_) * 4;
+    if (!Attempt([&] { ReadHeader(); })) return;
+    SetOutput(header);
+    Attempt([&] {
+      Start();
+      Crop(source);
+      SkipTo(source.y0);
+    });
   }
 
   void Read(int count, uint8_t* rows, size_t stride_bytes) override {
-    for (int k = 0; k < count;) {
+    int decoded = 0;
+    while (decoded < count) {
       // The library hands out as many rows a call as its upsampler makes at once, 1, 2 or 4.
       JSAMPROW pointers[8];
-      const int batch = count - k < 8 ? count - k : 8;
-      for (int i = 0; i < batch; ++i) pointers[i] = rows + (k + i) * stride_bytes;
-      k += ReadSome(pointers, batch);
+      const int batch = count - decoded < 8 ? count - decoded : 8;
+      for (int i = 0; i < batch; ++i) pointers[i] = rows + (decoded + i) * stride_bytes;
+      if (!Attempt([&] { decoded += ReadSome(pointers, batch); })) break;
     }
-    for (int k = 0; k < count; ++k) {
+    for (int k = 0; k < decoded; ++k) {
       if (cinfo_.out_color_space == JCS_GRAYSCALE) GrayToRgbx(rows + k * stride_bytes, width_);
       if (cinfo_.out_color_space == JCS_CMYK) InvertedCmykToRgbx(rows + k * stride_bytes, width_);
     }
+    for (int k = decoded; k < count; ++k) Blank(rows + k * stride_bytes);
   }
 
   // A multi-scan stream's coefficients are up to 8 bytes a pixel: not to be kept by an idle thread.
@@ -165,14 +192,17 @@ class TurboDecoder final : public JpegDecoder {
     jpeg_destroy_decompress(&cinfo_);
     cinfo_ = {};
     scratch_.ShrinkAbove(size_t{1} << 20);
+    tail_.ShrinkAbove(size_t{1} << 20);
   }
 
   void CheckTail() override {
-    if (TailIsPlain()) return;
-    ReadAndDiscard(static_cast<int>(cinfo_.output_height));
-    Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
-    // A second frame header is an error in the library, but before 3.0 only once all of it is there.
-    if (marker::IsFrame(cinfo_.unread_marker)) ThrowCorrupt("a second frame header after the scan");
+    if (truncated_ || TailIsPlain()) return;
+    Attempt([&] {
+      ReadAndDiscard(static_cast<int>(cinfo_.output_height));
+      Guard([&] { (void)jpeg_finish_decompress(&cinfo_); });  // suspension here: Pillow has its rows
+      // A second frame header is an error in the library, but before 3.0 only once all of it is there.
+      if (marker::IsFrame(cinfo_.unread_marker)) ThrowCorrupt("a second frame header after the scan");
+    });
   }
 
  private:
@@ -205,15 +235,47 @@ class TurboDecoder final : public JpegDecoder {
   // After a suspension.
   void GoOn() {
     CheckCancelled();
-    if (!source_.NextBlock()) ThrowCorrupt("truncated: the stream ends before the image does");
+    if (source_.NextBlock()) return;
+    if (!partial_ || truncated_) ThrowCorrupt("truncated: the stream ends before the image does");
+    truncated_ = true;
+    source_.AppendEoi(&tail_);
   }
 
-  void ReadHeader(const Header& header) {
+  // Takes a step, which may throw. With `partial`, false for a step that the stream is too short or too broken for:
+  // Pillow then leaves the rows as they are that it has not got.
+  template <class Step>
+  bool Attempt(Step step) {
+    if (over_) return false;
+    try {
+      step();
+    } catch (const Error& e) {
+      // Pillow's libjpeg-turbo decodes lossless streams, even if this one is older and does not.
+      const bool lacking = sof_ == marker::kSOF3 && error_.base.msg_code == JERR_SOF_UNSUPPORTED;
+      const bool broken = e.kind() == ErrorKind::kCorrupt || e.kind() == ErrorKind::kUnsupported;
+      if (!partial_ || !broken || lacking) throw;
+      truncated_ = over_ = true;
+    }
+    return !over_;
+  }
+
+  // A row that Pillow has not got: its new images are zeros, which as CMYK is no ink.
+  void Blank(uint8_t* row) const {
+    const uint8_t value = inks_ ? 255 : 0;
+    for (int x = 0; x < width_; ++x, row += 4) {
+      row[0] = row[1] = row[2] = value;
+      row[3] = 255;
+    }
+  }
+
+  void ReadHeader() {
     int status = JPEG_HEADER_TABLES_ONLY;
     while (status != JPEG_HEADER_OK) {
       Guard([&] { status = jpeg_read_header(&cinfo_, FALSE); });
       if (status == JPEG_SUSPENDED) GoOn();
     }
+  }
+
+  void SetOutput(const Header& header) {
     // Two parsers read one header. Buffers were sized by ours, so they have to agree.
     if (static_cast<int>(cinfo_.image_width) != header.width ||
         static_cast<int>(cinfo_.image_height) != header.height || cinfo_.num_components != header.components) {
@@ -322,8 +384,11 @@ class TurboDecoder final : public JpegDecoder {
   ErrorManager error_{};
   SourceManager source_{};
   jpeg_progress_mgr progress_{};
-  bool lossless_ = false, multiple_scans_ = false;
-  Buffer scratch_;
+  int sof_ = 0;
+  bool lossless_ = false, inks_ = false, multiple_scans_ = false;
+  bool partial_ = false, truncated_ = false;
+  bool over_ = false;  // with partial_: there are no more rows
+  Buffer scratch_, tail_;
   int width_ = 0;
   size_t left_bytes_ = 0, row_bytes_ = 0;
 };

@@ -35,7 +35,8 @@ struct Spec {
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f};  // per output channel, in output order
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   bool exif_orientation = false;
-  bool exact = true;  // false: fidelity="fast"
+  bool exact = true;     // false: fidelity="fast"
+  bool partial = false;  // true: truncated="partial"
   Limits limits;
 
   int channels() const { return color == Color::kL ? 1 : 3; }

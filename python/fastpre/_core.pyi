@@ -21,6 +21,7 @@ class CompiledSpec:
         pass_order: str,
         exif_orientation: bool,
         fidelity: str,
+        truncated: str,
         max_pixels: int,
         max_output_pixels: int,
         max_bytes: int,
@@ -37,6 +38,8 @@ class Record:
 
     @property
     def ok(self) -> bool: ...
+    @property
+    def truncated(self) -> bool: ...
     @property
     def error(self) -> str | None: ...
     @property

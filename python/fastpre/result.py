@@ -29,6 +29,7 @@ class Fields:
     """A `_core.Record` as plain data, which pickles. Defaults are what pickles of versions without a field get."""
 
     ok: bool
+    truncated: bool = False
     error: str | None = None
     reason: str = ""
     width: int = 0
@@ -99,6 +100,14 @@ class ImageResult:
         return self._record.ok
 
     @property
+    def truncated(self) -> bool:
+        """True if it is ok, but only what arrived of it: `Spec(truncated="error")` would have refused it.
+
+        With fidelity="fast" only as far as the stream was read, which is down to the last row that is needed.
+        """
+        return self._record.truncated
+
+    @property
     def error(self) -> Exception | None:
         """The `ImageError` that says what is wrong, or None."""
         if self._record.ok:
@@ -154,7 +163,8 @@ class ImageResult:
     def __repr__(self) -> str:
         if not self.ok:
             return f"ImageResult({self.index}, error={self.error!r})"
-        return f"ImageResult({self.index}, ok, {self.width}x{self.height}, {self.decoder})"
+        state = "ok, truncated" if self.truncated else "ok"
+        return f"ImageResult({self.index}, {state}, {self.width}x{self.height}, {self.decoder})"
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -188,7 +198,9 @@ class Result(Generic[T]):
         tensor: Any = self.tensor
         what = f"{name_of(tensor.dtype)} {tuple(tensor.shape)} on {getattr(tensor, 'device', 'cpu')}"
         failed = [image for image in self.images if not image.ok]
-        lines = [f"Result({what}, {len(self.images) - len(failed)} ok, {len(failed)} failed)"]
+        truncated = sum(image.truncated for image in self.images)
+        some = f" ({truncated} truncated)" if truncated else ""
+        lines = [f"Result({what}, {len(self.images) - len(failed)} ok{some}, {len(failed)} failed)"]
         lines += [f"  {image.error}" for image in failed[:ERRORS_SHOWN]]
         if len(failed) > ERRORS_SHOWN:
             lines.append(f"  and {len(failed) - ERRORS_SHOWN} more: see .errors")

@@ -23,6 +23,7 @@ from .typing import (
     SpecFields,
     TorchDtype,
     TorchMemoryFormat,
+    Truncated,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ class Spec:
         pass_order: which resampling pass runs first, which shows in the last bit of tall images:
             "horizontal_first" (Pillow before 13), "adaptive" (since 13), or "auto": as the Pillow that is
             installed, "adaptive" without one.
+        truncated: what becomes of an image whose stream ends, or breaks off, before the picture does. "error": a
+            `CorruptImage`, as from Pillow. "partial": what arrived, marked by `ImageResult.truncated`, and equal to
+            the bit to what Pillow gives with `PIL.ImageFile.LOAD_TRUNCATED_IMAGES = True`: gray where coded data
+            ends, black (CMYK: white) where decoding broke off. A progressive image cut early is all there, and
+            blurred. A stream that ends before its first scan is an error either way.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range; the message names it.
@@ -108,6 +114,7 @@ class Spec:
     max_size: int | None = None
     rescale: Rescale = "divide"
     pass_order: PassOrder = "auto"
+    truncated: Truncated = "error"
 
     if TYPE_CHECKING:
 
@@ -124,6 +131,7 @@ class Spec:
         one_of("fidelity", self.fidelity, fields.FIDELITIES)
         one_of("rescale", self.rescale, fields.RESCALES)
         one_of("pass_order", self.pass_order, fields.PASS_ORDERS)
+        one_of("truncated", self.truncated, fields.TRUNCATED)
         if self.pass_order == "auto":
             put("pass_order", fields.installed_pass_order())
         one_of("dtype", self.dtype_name, fields.DTYPES)
@@ -232,6 +240,7 @@ def _compile(spec: Spec) -> _core.CompiledSpec:
         pass_order=spec.pass_order,
         exif_orientation=spec.exif_orientation,
         fidelity=spec.fidelity,
+        truncated=spec.truncated,
         max_pixels=spec.max_pixels,
         max_output_pixels=spec.max_output_pixels,
         max_bytes=spec.max_bytes,

@@ -55,6 +55,7 @@ __all__ = [
     "Rescale",
     "Size",
     "SpecFields",
+    "Truncated",
 ]
 
 # What a batch is given as. For type checkers a str is a batch of paths; the call refuses it.
@@ -67,6 +68,7 @@ Color: TypeAlias = Literal["RGB", "BGR", "L"]
 Fidelity: TypeAlias = Literal["exact", "fast"]
 Rescale: TypeAlias = Literal["divide", "multiply"]
 PassOrder: TypeAlias = Literal["auto", "horizontal_first", "adaptive"]
+Truncated: TypeAlias = Literal["error", "partial"]
 OnError: TypeAlias = Literal["raise", "fill", "skip"]
 PerChannel: TypeAlias = Literal["imagenet"] | float | Sequence[float] | None
 
@@ -91,3 +93,4 @@ class SpecFields(TypedDict, total=False):
     max_size: int | None
     rescale: Rescale
     pass_order: PassOrder
+    truncated: Truncated

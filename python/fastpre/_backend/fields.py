@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, Final, get_args
 
-from ..typing import Color, DtypeName, Fidelity, Interpolation, MemoryFormatName, PassOrder, Rescale, Size
+from ..typing import Color, DtypeName, Fidelity, Interpolation, MemoryFormatName, PassOrder, Rescale, Size, Truncated
 from .arguments import integer, one_of
 
 INTERPOLATIONS: Final[tuple[Interpolation, ...]] = get_args(Interpolation)
@@ -16,6 +16,7 @@ COLORS: Final[tuple[Color, ...]] = get_args(Color)
 FIDELITIES: Final[tuple[Fidelity, ...]] = get_args(Fidelity)
 RESCALES: Final[tuple[Rescale, ...]] = get_args(Rescale)
 PASS_ORDERS: Final[tuple[PassOrder, ...]] = get_args(PassOrder)
+TRUNCATED: Final[tuple[Truncated, ...]] = get_args(Truncated)
 DTYPES: Final[tuple[DtypeName, ...]] = get_args(DtypeName)
 MEMORY_FORMATS: Final[tuple[MemoryFormatName, ...]] = get_args(MemoryFormatName)
 

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from fastpre import Preprocessor, Spec
-from fastpre._backend.fields import COLORS, DTYPES, FIDELITIES, INTERPOLATIONS, PASS_ORDERS, RESCALES
+from fastpre._backend.fields import COLORS, DTYPES, FIDELITIES, INTERPOLATIONS, PASS_ORDERS, RESCALES, TRUNCATED
 from fastpre.typing import Size
 
 from .command import SectionOption
@@ -65,6 +65,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "fidelity": FIDELITIES,
     "rescale": RESCALES,
     "pass_order": PASS_ORDERS,
+    "truncated": TRUNCATED,
 }
 TYPES: Mapping[str, tuple[click.ParamType[Any], str]] = {
     "resize": (SizeType(), "N|HxW|none"),
@@ -90,6 +91,7 @@ HELP: Mapping[str, str] = {
     "max_work": "Refuse images of more pixels times scans: a small progressive file can ask for minutes.",
     "max_size": "Bound of the longer side where --resize is the shorter one.",
     "rescale": "x / 255 as torchvision's v1, or x * (1 / 255) as its v2; they differ in the last bit.",
+    "truncated": "What a truncated image becomes: an error, or what arrived of it (Pillow's LOAD_TRUNCATED_IMAGES).",
     "pass_order": "Which resampling pass runs first; auto: as the installed Pillow does.",
 }
 
