@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ from fastpre.interop.ray import Decode, Report  # noqa: E402
 SPEC = fastpre.Spec(resize=40, crop=32, interpolation="bicubic", dtype="float16", color="BGR")
 BROKEN = b"\xff\xd8 and no more"
 GONE_WITHIN_S = 20.0
+DOCS = Path(__file__).parents[2] / "docs" / "ray.md"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")  # of its own use
 
@@ -51,10 +55,9 @@ def cluster() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # the paths of sockets must be short
     # A token in the environment keeps Ray from writing one to the home directory.
     settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
-    before = descendants(os.getpid())
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
+    before, handler = descendants(os.getpid()), signal.getsignal(signal.SIGTERM)
+    started: set[int] = set()
+    with unittest.mock.patch.dict(os.environ, settings):  # Ray changes more of it, which is undone as well
         try:
             ray.init(
                 num_cpus=2,
@@ -73,8 +76,10 @@ def cluster() -> Iterator[None]:
         finally:
             started = descendants(os.getpid()) - before
             ray.shutdown()
+            signal.signal(signal.SIGTERM, handler)
             left = still_there(started)
             shutil.rmtree(folder, ignore_errors=True)
+    assert bool(started) == Path("/proc/self").exists()
     assert left == []
 
 
@@ -137,6 +142,31 @@ def test_parquet(cluster: None, images: list[bytes], want: Any, tmp_path: Path) 
     assert np.array_equal(got["image"], want)
 
 
+def test_the_examples_of_the_docs(
+    cluster: None, images: list[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they stand, but for the place of the data and the number of actors."""
+    if not DOCS.exists():  # an installed package's tests
+        pytest.skip("docs/ray.md is not here")
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "folder").mkdir()
+    pq.write_table(pa.table({"bytes": images, "label": range(12)}), tmp_path / "photographs" / "a.parquet")
+    for name, data in {"a.jpg": images[0], "b.jpg": BROKEN}.items():
+        (tmp_path / "folder" / name).write_bytes(data)
+    examples = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    code = "".join(examples).replace("s3://bucket", str(tmp_path)).replace("actors = 31 ", "actors = 1 ")
+    assert code.count(str(tmp_path)) == 3
+    assert "actors = 1 " in code
+    exec(compile(code, "ray.md", "exec"), {"__name__": "example"})
+    printed = capsys.readouterr().out
+    assert "(12, 3, 224, 224)" in printed
+    assert "{'CorruptImage': 1}" in printed
+    assert f"{tmp_path}/folder/b.jpg" in printed
+    assert "'label': 0, 'class': " in printed
+    written = pq.read_table(tmp_path / "tensors", columns=["path"])
+    assert written["path"].to_pylist() == [f"{tmp_path}/folder/a.jpg"]
+
+
 def test_structs_of_hugging_face(cluster: None, images: list[bytes], want: Any, tmp_path: Path) -> None:
     """As `datasets` writes Parquet, through `datasets` itself."""
     datasets = pytest.importorskip("datasets")
@@ -179,12 +209,6 @@ def test_folders(cluster: None, images: list[bytes], want: Any, tmp_path: Path) 
     assert [Path(str(error.name)).name for error in report.errors()] in (["4.jpg"], ["7.jpg"])
 
 
-def test_raise_names_the_image(cluster: None, images: list[bytes]) -> None:
-    table = pa.table({"bytes": [images[0], BROKEN], "path": ["a.jpg", "train/b.jpg"]})
-    with pytest.raises(ray.exceptions.RayTaskError, match=r"CorruptImage: image 1 \(train/b.jpg\): "):
-        decoded(ray.data.from_arrow(table)).materialize()
-
-
 def test_a_block_without_rows_that_are_left(cluster: None, images: list[bytes], want: Any, tmp_path: Path) -> None:
     """It must not change the schema of the others, nor that of what is written."""
     blocks = [pa.table({"bytes": data, "key": list("abcd")}) for data in ([BROKEN] * 4, images[:4])]
@@ -223,6 +247,15 @@ def test_threads_are_the_actors_cpus(
 ) -> None:
     dataset = ray.data.from_arrow(pa.table({"bytes": images[:1]}))
     assert whole(decoded(dataset, Told, options, **arguments))["told"].tolist() == [want]
+
+
+# The tests below kill actors, and Ray is slow for some seconds after that.
+
+
+def test_raise_names_the_image(cluster: None, images: list[bytes]) -> None:
+    table = pa.table({"bytes": [images[0], BROKEN], "path": ["a.jpg", "train/b.jpg"]})
+    with pytest.raises(ray.exceptions.RayTaskError, match=r"CorruptImage: image 1 \(train/b.jpg\): "):
+        decoded(ray.data.from_arrow(table)).materialize()
 
 
 def test_an_actor_with_a_gpu_decodes_on_it(cluster: None, images: list[bytes], want: Any) -> None:
