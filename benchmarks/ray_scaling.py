@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import ray.data
+from quiet import undisturbed
 from ray_model import BATCH, BLOCK, Cluster, Costs, actors_rate, bounds, per_image, steady_rate
 
 import fastpre
@@ -149,13 +150,14 @@ def measure(images: list[bytes], dtype: str, count: int, rounds: int) -> dict[st
         "one": lambda: execute(blocks, spec, 1),
         "two": lambda: execute(blocks, spec, 2),
     }
-    found: dict[str, list[Any]] = {name: [] for name in passes}
-    for turn in range(rounds + 1):
-        names = [*passes][turn % len(passes) :] + [*passes][: turn % len(passes)]
-        for name in names:
-            value = passes[name]()
-            if turn:  # the first fills the object store's pages
-                found[name].append(dataclasses.asdict(value) if isinstance(value, Run) else value)
+    for run in passes.values():
+        run()  # fills the object store's pages
+    found: dict[str, list[Any]] = {name: [] for name in (*passes, "others")}
+    for turn in range(rounds):
+        for name in [*passes][turn % len(passes) :] + [*passes][: turn % len(passes)]:
+            value, others = undisturbed(passes[name])
+            found[name].append(dataclasses.asdict(value) if isinstance(value, Run) else value)
+            found["others"].append(others)
     return {"dtype": dtype, "images": count, **found}
 
 
@@ -214,6 +216,8 @@ def table(found: dict[str, Any], each: Costs, two: dict[str, float], cluster: Cl
         f"  two actors: {two['measured']:.0f} images/s ({two['least']:.0f} to {two['most']:.0f}), "
         f"{two['of_one_actor']:.2f} times one; the model says {two['predicted']:.0f}, measured / model "
         f"{two['of_the_model']:.2f}",
+        f"  other processes had {statistics.median(found['others']):.1%} of the cores meanwhile, at most "
+        f"{max(found['others']):.1%}",
         f"  assumed: nodes of {cluster.cores} such cores, links of {cluster.network_bytes_s * 8e-9:.0f} Gbit/s, "
         f"storage of {cluster.storage_bytes_s / 1e9:.0f} GB/s, {cluster.shipped:.0%} of the tensors shipped",
     ]
