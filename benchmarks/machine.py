@@ -18,6 +18,7 @@ PACKAGES = (
     *("opencv-python", "opencv-python-headless", "simplejpeg", "tensorflow", "tensorflow-cpu", "kornia-rs"),
     *("nvidia-dali-cuda120", "nvidia-dali-cuda130", "nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
     *("nvidia-nvjpeg", "nvidia-nvjpeg-cu12"),
+    *("ray", "pyarrow"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -66,6 +67,19 @@ def allocate_recycled(layout: Layout) -> Output:
     strides = layout.strides
     tensor = _core.HostTensor(shape=layout.shape, strides=strides, dtype=layout.dtype)
     return Output(tensor, tensor.data_ptr, strides)
+
+
+def recycled_array(layout: Layout) -> np.ndarray[Any, Any]:
+    """A new NumPy array, dense and (N, C, H, W), in the core's recycled memory; no torch is needed.
+
+    `numpy.from_dlpack` gives a read-only array, so the memory is wrapped by its address, and its owner kept with it.
+    """
+    memory = allocate_recycled(layout)
+    dtype = np.dtype(layout.dtype)
+    block: Any = (ctypes.c_char * (math.prod(layout.shape) * dtype.itemsize)).from_address(memory.data_ptr)
+    block.owner = memory.value
+    dense = np.frombuffer(block, dtype)
+    return np.lib.stride_tricks.as_strided(dense, layout.shape, [s * dtype.itemsize for s in memory.strides])
 
 
 def allocate(layout: Layout, pin_memory: bool) -> Output:
