@@ -50,8 +50,10 @@ class Fetcher:
         backoff_s: float,
         options: dict[str, Any] | None,
     ) -> None:
-        if not (timeout_s > 0 and backoff_s >= 0):
-            raise ValueError(f"timeout_s must be above 0 and backoff_s at least 0, got {timeout_s} and {backoff_s}")
+        if not timeout_s > 0:
+            raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
+        if not backoff_s >= 0:
+            raise ValueError(f"backoff_s must be 0 or more, got {backoff_s}")
         self._source = source
         self._concurrency = integer("concurrency", concurrency)
         self._timeout_s = timeout_s

@@ -95,7 +95,7 @@ class Stream(IterableDataset[Any]):
         self._given, self._skip = self._skip, 0
         mine = items if self._split else itertools.islice(items, part, None, parts)
         expected = None if self._length is None or self._split else _every(self._length, part, parts)
-        return self._samples(itertools.islice(mine, self._given, None), expected)
+        return self._samples(mine, self._given, expected)
 
     def state_dict(self) -> dict[str, Any]:
         """Where this process's latest iteration stands: how many samples it has given."""
@@ -105,9 +105,12 @@ class Stream(IterableDataset[Any]):
         """The next iteration skips what was given: it runs the source up to there."""
         self._skip = state_dict["given"]
 
-    def _samples(self, items: Iterator[Any], expected: int | None) -> Iterator[Any]:
+    def _samples(self, items: Iterator[Any], skipped: int, expected: int | None) -> Iterator[Any]:
         sample: Any = None
         for sample in items:
+            if skipped:
+                skipped -= 1
+                continue
             self._given += 1
             yield sample
         if expected is not None and self._given < expected:
