@@ -200,7 +200,9 @@ def test_images_by_path(tmp_path: Path, batch: list[bytes], want: torch.Tensor) 
     images = [{"bytes": None, "path": str(path)}, {"bytes": None, "path": "gone.jpg"}, {"bytes": batch[1], "path": "b"}]
     table = pa.table({"image": pa.array(images, storage.IMAGE_STRUCT)})
     for dataset in (table, datasets.Dataset(table).cast_column("image", datasets.Image()), table.to_pylist()):
-        loader = fastpre.data.Loader(fastpre.data.Columns(dataset), SPEC, batch_size=3, on_error="skip")
+        columns: Any = fastpre.data.Columns(dataset)
+        assert columns[2]["path"] == "row 2: b"
+        loader = fastpre.data.Loader(columns, SPEC, batch_size=3, on_error="skip")
         (got,) = loader
         assert torch.equal(got, want[:2])
         assert [(type(e), e.name) for e in loader.errors] == [(fastpre.ImageReadError, "gone.jpg")]

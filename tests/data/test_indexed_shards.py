@@ -107,7 +107,7 @@ def test_damaged_shards(remote: bool, folder: Path, want: torch.Tensor) -> None:
 
 def test_without_an_index(tmp_path: Path, batch: list[bytes]) -> None:
     shards = storage.write_shards(tmp_path, batch, 6)
-    with pytest.raises(FileNotFoundError, match=r"has no index .*shard-000000\.idx\.json.*read it with Shards"):
+    with pytest.raises(FileNotFoundError, match=r"there is no index .*shard-000000\.idx\.json.*read it with Shards"):
         fastpre.data.IndexedShards(tmp_path)
     with pytest.raises(ValueError, match="functions have no index"):
         fastpre.data.IndexedShards([io.BytesIO])

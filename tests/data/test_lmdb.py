@@ -50,6 +50,8 @@ def test_through_loaders(workers: int, path: Path, want: torch.Tensor) -> None:
 def test_keys_and_labels(path: Path, batch: list[bytes]) -> None:
     dataset = fastpre.data.Lmdb(path, [7, 8], keys=[b"03.jpg", "01.jpg"])
     assert dataset[0] == ({"bytes": batch[3], "path": "train.lmdb: 03.jpg"}, 7)
+    mapped = fastpre.data.Lmdb(path, {"01.jpg": 8, "03.jpg": 7}, keys=["03.jpg", "01.jpg"])
+    assert list(mapped) == list(dataset)
     assert dataset[-1] == ({"bytes": batch[1], "path": "train.lmdb: 01.jpg"}, 8)
     with pytest.raises(IndexError):
         dataset[2]

@@ -174,7 +174,13 @@ def test_length_and_classes_come_from_the_index(shards: list[Path]) -> None:
     shards[0].rename(folder / "other.tar")
     with pytest.raises(TypeError, match="have no length"):
         len(fastpre.data.Shards(f"{folder}/*.tar"))
-    for text, reason in (("{", "is no index"), ("[]", "is no index"), ('{"version": 2, "format": "tar"}', "version 2")):
+    parquet = '{"version": 1, "format": "parquet"}'
+    for text, reason in (
+        ("{", "is no index"),
+        ("[]", "is no index"),
+        ('{"version": 2, "format": "tar"}', "version 2"),
+        (parquet, r"expected 'tar'.*make fastpre\.data\.Parquet"),
+    ):
         (folder / "index.json").write_text(text)
         with pytest.raises(ValueError, match=reason):
             fastpre.data.Shards(folder)

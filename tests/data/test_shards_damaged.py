@@ -145,11 +145,37 @@ def test_a_stream_that_fails(shards: list[Path]) -> None:
     def refused() -> Any:
         raise PermissionError("no access")
 
-    failing = lambda: Failing(shards[0].read_bytes())  # noqa: E731
-    labels, errors = labels_and_errors(fastpre.data.Shards([failing, refused, shards[1]]))
-    assert labels[-4:] == [104, 105, 106, 107]
-    assert "ConnectionResetError: peer went away" in errors[0]
-    assert errors[1] == "shard 1: cannot be opened: PermissionError: no access"
+    def failing() -> Any:
+        opened.append(1)
+        return (io.BytesIO if len(opened) > passes else Failing)(shards[0].read_bytes())
+
+    passes = 99
+    for retries in (0, 2):
+        opened: list[int] = []
+        dataset = fastpre.data.Shards([failing, refused, shards[1]], retries=retries, backoff_s=0)
+        labels, errors = labels_and_errors(dataset)
+        assert labels[-4:] == [104, 105, 106, 107]
+        assert "ConnectionResetError: peer went away" in errors[0]
+        assert errors[1] == "shard 1: cannot be opened: PermissionError: no access"
+        assert len(opened) == 1 + retries
+    opened, passes = [], 2
+    labels, errors = labels_and_errors(fastpre.data.Shards([failing, shards[1]], retries=2, backoff_s=0))
+    assert (labels, errors, len(opened)) == (list(range(100, 108)), [], 3)
+
+
+def test_a_damaged_shard_is_not_opened_again(shards: list[Path]) -> None:
+    opened: list[int] = []
+
+    def cut() -> Any:
+        opened.append(1)
+        return io.BytesIO(shards[0].read_bytes()[:30_000])
+
+    labels, errors = labels_and_errors(fastpre.data.Shards([cut], backoff_s=0))
+    assert labels[-1] == -100
+    assert (len(errors), len(opened)) == (1, 1)
+    for wrong in ({"retries": -1}, {"backoff_s": -0.1}):
+        with pytest.raises(ValueError, match="must be"):
+            fastpre.data.Shards([cut], **wrong)  # type: ignore[arg-type]
 
 
 def test_fewer_samples_than_the_index_has(shards: list[Path], tmp_path: Path, batch: list[bytes]) -> None:

@@ -52,12 +52,10 @@ class Fetcher:
     ) -> None:
         if not timeout_s > 0:
             raise ValueError(f"timeout_s must be above 0, got {timeout_s}")
-        if not backoff_s >= 0:
-            raise ValueError(f"backoff_s must be 0 or more, got {backoff_s}")
         self._source = source
         self._concurrency = integer("concurrency", concurrency)
         self._timeout_s = timeout_s
-        self._retries = Retries(integer("retries", retries, least=0), backoff_s)
+        self._retries = Retries.checked(retries, backoff_s)
         self._options = options or {}
 
     def check(self, url: str) -> None:

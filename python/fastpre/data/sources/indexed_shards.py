@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ class IndexedShards(Dataset[Any]):
             options=storage_options,
         )
         self._local = LocalParts()
-        tables = [self._table(number) for number in range(len(self._list.places))]
+        tables = self._tables()
         self.keys: Sequence[str] = Texts(key for table in tables for key in table["keys"])
         self._begins = np.concatenate([np.asarray(table["offsets"], np.int64) for table in tables])
         self._sizes = np.concatenate([np.asarray(table["sizes"], np.int64) for table in tables])
@@ -118,24 +119,43 @@ class IndexedShards(Dataset[Any]):
     def _shard(self, number: int) -> int:
         return int(np.searchsorted(self._ends, number, side="right"))
 
-    def _table(self, number: int) -> dict[str, Any]:
-        """What the index says of a shard's samples."""
-        shard = self._list.places[number]
-        if not isinstance(shard, str):
-            raise ValueError(f"{self._list.names[number]}: open files and functions have no index; give paths or URLs")
-        place = f"{shard.removesuffix('.tar')}.idx.json"
-        try:
-            table: dict[str, Any] = json.loads(places.read_text(place, "IndexedShards", self._list.options))
-            count = len(table["keys"])
-            fits = len(table["offsets"]) == len(table["sizes"]) == len(table.get("labels") or table["keys"]) == count
-        except FileNotFoundError as error:
-            msg = f"{shard} has no index {place}, which `fastpre pack` writes; without one, read it with Shards"
-            raise FileNotFoundError(msg) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{place} is no index of a shard: {type(error).__name__}: {error}") from error
-        if not fits:
-            raise ValueError(f"{place} is no index of a shard: it has not as many sizes, offsets and labels as keys")
-        return table
+    def _tables(self) -> list[dict[str, Any]]:
+        """What the index says of each shard's samples.
+
+        Raises:
+            FileNotFoundError: a shard has no index.
+            ValueError: it is of another kind.
+            Exception: whatever a remote storage raises in the end.
+        """
+        for place, name in zip(self._list.places, self._list.names, strict=True):
+            if not isinstance(place, str):
+                raise ValueError(f"{name}: open files and functions have no index; give paths or URLs")
+        indices = [f"{place.removesuffix('.tar')}.idx.json" for place in self._list.places]
+        remote = [index for index in indices if places.is_url(index)]
+        fetched = (
+            dict(zip(remote, self._fetcher.fetch([Part(index) for index in remote]), strict=True)) if remote else {}
+        )
+        return [_table(index, fetched.get(index)) for index in indices]
+
+
+def _table(place: str, outcome: Outcome | None) -> dict[str, Any]:
+    """A shard's index, which may have been read."""
+    try:
+        if isinstance(outcome, Exception):
+            raise outcome
+        text = pathlib.Path(place).read_bytes() if outcome is None else outcome
+    except FileNotFoundError as error:
+        msg = f"there is no index {place}, which `fastpre pack` writes beside a shard; without one, read it with Shards"
+        raise FileNotFoundError(msg) from error
+    try:
+        table: dict[str, Any] = json.loads(text)
+        counts = {len(table[column]) for column in ("keys", "offsets", "sizes")}
+        counts.add(len(table.get("labels") or table["keys"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{place} is no index of a shard: {type(error).__name__}: {error}") from error
+    if len(counts) > 1:
+        raise ValueError(f"{place} is no index of a shard: it has not as many sizes, offsets and labels as keys")
+    return table
 
 
 def _labels(tables: list[dict[str, Any]]) -> Sequence[Any] | None:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch.utils.data import Dataset
@@ -29,7 +29,7 @@ class Lmdb(Dataset[Any]):
 
     Args:
         path: of the database: a folder, or a file.
-        labels: one for each key, in the order of `keys`; or a function of the key; None: images alone.
+        labels: one for each key, in the order of `keys`; or a mapping or a function of keys; None: images alone.
         keys: which ones, in which order; None: all, sorted, but for those that begin and end with "__", as "__len__".
         unpack: a function of (key, value) for values that are not images: it returns the sample or the image. The value
             is a read-only memoryview that is valid until the function returns: what it returns must be a copy, as
@@ -48,7 +48,7 @@ class Lmdb(Dataset[Any]):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        labels: Sequence[Any] | Callable[[str], Any] | None = None,
+        labels: Sequence[Any] | Mapping[str, Any] | Callable[[str], Any] | None = None,
         *,
         keys: Iterable[str | bytes] | None = None,
         unpack: Callable[[str, memoryview], Any] | None = None,
@@ -59,8 +59,10 @@ class Lmdb(Dataset[Any]):
         self._unpack = unpack
         self._environment: _Environment | None = None
         self.keys: Sequence[str] = Texts(self._listing() if keys is None else map(_text, keys))
-        if callable(labels):
-            self.labels: Sequence[Any] | None = [labels(key) for key in self.keys]
+        if isinstance(labels, Mapping):
+            self.labels: Sequence[Any] | None = [labels[key] for key in self.keys]
+        elif callable(labels):
+            self.labels = [labels(key) for key in self.keys]
         else:
             self.labels = labels_of("keys", self.keys, labels)
 

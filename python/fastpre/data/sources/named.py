@@ -12,7 +12,7 @@ __all__ = ["named"]
 
 
 def named(image: Any, name: str) -> Any:
-    """The image with a name for its errors, unless it has a path; where it is null, its error."""
+    """The image with a name for its errors, and its path where it has one; where it is null, its error."""
     if isinstance(image, ImageReadError):
         return image if image.name is not None else ImageReadError(image.reason, name=name)
     data, path = image, None
@@ -20,8 +20,6 @@ def named(image: Any, name: str) -> Any:
         data, path = image["bytes"], image["path"]
     if data is None and path is None:
         return ImageReadError("it is null", name=name)
-    if data is None or path or sources.name(data) is not None:
-        return image
-    if isinstance(data, Mapping):
-        return image  # and an error says what it should be
-    return {"bytes": data, "path": name}
+    if data is None or isinstance(data, Mapping) or sources.name(data) is not None:
+        return image  # a path is its own name; and of another mapping an error says what it should be
+    return {"bytes": data, "path": f"{name}: {path}" if path else name}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from ..._backend.arguments import integer
+
 __all__ = ["Retries"]
 
 LONGEST_S = 30.0
@@ -26,6 +28,17 @@ class Retries(NamedTuple):
 
     more: int
     backoff_s: float
+
+    @classmethod
+    def checked(cls, retries: int, backoff_s: float) -> Retries:
+        """Of a user's arguments.
+
+        Raises:
+            TypeError, ValueError: they are none.
+        """
+        if not backoff_s >= 0:
+            raise ValueError(f"backoff_s must be 0 or more, got {backoff_s}")
+        return cls(integer("retries", retries, least=0), backoff_s)
 
     def pause_s(self, attempt: int, error: BaseException) -> float | None:
         """Seconds until attempt + 1; None: there is none, because of the error, or it was the last.

@@ -63,7 +63,7 @@ class ShardList:
         self.names = [_name(place, number) for number, place in enumerate(self.places)]
         samples = {} if index is None else {shard["name"]: shard["samples"] for shard in index["shards"]}
         self.samples = [samples[name] for name in self.names] if samples.keys() >= {*self.names} else None
-        self.classes: list[str] | None = None if index is None else index.get("classes")
+        self.classes: list[str] | None = None if index is None else index.get("classes") or None
 
     def open(self, number: int) -> AbstractContextManager[IO[bytes]]:
         """A shard, from its beginning; what was opened here is closed in the end.
@@ -80,6 +80,11 @@ class ShardList:
             place.seek(0)
         return contextlib.nullcontext(place)
 
+    def is_remote(self, number: int) -> bool:
+        """Whether a shard is opened by a URL or a function, which may succeed another time."""
+        place = self.places[number]
+        return places.is_url(place) if isinstance(place, str) else callable(place)
+
     def _index(self, folder: str) -> dict[str, Any] | None:
         place = places.joined(folder, INDEX)
         try:
@@ -90,7 +95,8 @@ class ShardList:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{place} is no index of shards: {type(error).__name__}: {error}") from error
         if kind != ("tar", 1):
-            raise ValueError(f"{place} has format {kind[0]!r}, version {kind[1]}; expected 'tar', version 1")
+            msg = f"{place} has format {kind[0]!r}, version {kind[1]}; expected 'tar', version 1"
+            raise ValueError(msg + ("; make fastpre.data.Parquet(folder)" if kind[0] == "parquet" else ""))
         return index  # type: ignore[no-any-return]
 
 

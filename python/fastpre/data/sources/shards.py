@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ from . import tar
 from .fields import DEFAULT_FIELDS, Fields
 from .indexed_shards import IndexedShards
 from .pieces import Pieces
+from .retry import Retries
 from .shard_list import ShardList, ShardPlaces
 
 __all__ = ["Shards"]
@@ -30,6 +33,8 @@ class Shards(Pieces):
         seed: the order is one of `seed` and of the epoch that `set_epoch` sets. None: without `set_epoch` it is drawn
             from torch's generators for every iteration, as with `DataLoader(shuffle=True)`.
         rank, world_size: None: those of `torch.distributed`, if it is initialised.
+        retries, backoff_s: a URL or a function whose reading fails is opened again, and read up to where it was; as in
+            `Remote`.
         storage_options: what fsspec needs to open URLs.
 
     Attributes:
@@ -57,10 +62,13 @@ class Shards(Pieces):
         seed: int | None = None,
         rank: int | None = None,
         world_size: int | None = None,
+        retries: int = 3,
+        backoff_s: float = 0.5,
         storage_options: dict[str, Any] | None = None,
     ) -> None:
         self._list = ShardList(shards, "Shards", storage_options or {})
         self._fields = Fields(fields)
+        self._retries = Retries.checked(retries, backoff_s)
         super().__init__(len(self._list.places), shuffle=shuffle, seed=seed, rank=rank, world_size=world_size)
 
     def __repr__(self) -> str:
@@ -98,21 +106,37 @@ class Shards(Pieces):
         return view
 
     def _read(self, piece: int) -> Iterator[Any]:
-        name, fields, count, fault = self._list.names[piece], self._fields, 0, None
-        try:
-            with self._list.open(piece) as stream:
-                for entry in tar.entries(stream, fields.wants, fields.complete):
+        count = 0
+        for attempt in itertools.count():
+            cause: BaseException | None = None
+            fault = ""
+            try:
+                for entry in itertools.islice(self._entries(piece), count, None):
                     count += 1
-                    yield fields.sample(entry, name)
-        except tar.DamagedShard as error:
-            fault = f"{error}; {count} samples were read"
-        except Exception as error:  # of a file system, a network, the user's function
-            fault = f"cannot be opened: {type(error).__name__}: {error}"
+                    yield self._fields.sample(entry, self._list.names[piece])
+            except tar.DamagedShard as error:
+                cause, fault = error.__cause__, f"{error}; {count} samples were read"
+            except Exception as error:  # of a file system, a network, the user's function
+                cause, fault = error, f"cannot be opened: {type(error).__name__}: {error}"
+            pause_s = self._pause_s(piece, attempt, cause)
+            if pause_s is None:
+                break
+            time.sleep(pause_s)
         expected = 0 if self._list.samples is None else self._list.samples[piece]
-        if fault is None and count < expected:
+        if not fault and count < expected:
             fault = f"it has {count} samples, and {expected} by its index"
-        if fault is not None:
+        if fault:
             yield self._lost(piece, fault)
+
+    def _entries(self, piece: int) -> Iterator[tar.Entry]:
+        with self._list.open(piece) as stream:
+            yield from tar.entries(stream, self._fields.wants, self._fields.complete)
+
+    def _pause_s(self, piece: int, attempt: int, cause: BaseException | None) -> float | None:
+        """Seconds until a shard is opened again; None: it is not, because it is local, whole, or damaged itself."""
+        if cause is None or isinstance(cause, tar.DAMAGE) or not self._list.is_remote(piece):
+            return None
+        return self._retries.pause_s(attempt, cause)
 
     def _lost(self, piece: int, reason: str) -> Any:
         return self._fields.lost(self._list.names[piece], reason)

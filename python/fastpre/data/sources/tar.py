@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
-__all__ = ["DamagedShard", "Entry", "entries"]
+__all__ = ["DAMAGE", "DamagedShard", "Entry", "entries"]
 
 # As WebDataset: "a/b.seg.png" has the key "a/b" and the ending "seg.png"; names without an ending do not count.
 NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
 METADATA = re.compile(r"__[^/]*__(/|$)")
+
+
+# What a damaged archive raises, where a stream that fails raises anything else.
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Entry(NamedTuple):
@@ -84,7 +90,7 @@ def entries(stream: IO[bytes], wanted: Callable[[str], bool], complete: Callable
         damage = error
     except Exception as error:  # of the archive, a decompressor, a file, or a network
         where = f" at {entry.key}" if entry else ""
-        what = str(error) if isinstance(error, tarfile.TarError) else f"{type(error).__name__}: {error}"
+        what = str(error) if isinstance(error, DAMAGE) else f"{type(error).__name__}: {error}"
         damage = DamagedShard(f"cut off or damaged{where}: {what}")
         damage.__cause__ = error
     if entry is not None and (damage is None or complete(entry)):
