@@ -106,7 +106,7 @@ class Pieces(IterableDataset[Any]):
             raise ValueError(msg)
         epoch = int(self._epoch)
         resume, self._resume = self._resume, None
-        if resume is not None and epoch in (UNSET, resume["epoch"]):
+        if resume is not None and (epoch == resume["epoch"] or UNSET in (epoch, resume["epoch"])):
             self._latest = _resumed(self, share, resume)
         else:
             self._latest = _Iteration(self, share, epoch, self._order(epoch))
