@@ -84,7 +84,8 @@ def _from_mapping(item: Mapping[Any, Any], index: int) -> Any:
         keys = ", ".join(map(repr, item)) or "nothing"
         msg = (
             f"image {index}: expected a dict of 'bytes' and 'path', got one of {keys}; of a row give the image alone, "
-            "or to a Loader a tuple that begins with it: (row['image'], row['label'])"
+            "or to a Loader a tuple that begins with it: (row['image'], row['label']), as "
+            "fastpre.data.Columns(dataset, 'image', 'label') does"
         )
         raise TypeError(msg)
     data = item.get("bytes")

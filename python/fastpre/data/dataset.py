@@ -90,13 +90,14 @@ def checked(dataset: Any) -> Dataset[Any]:
         return dataset
     if isinstance(dataset, (str, bytes)) or hasattr(dataset, "__fspath__"):
         msg = (
-            f"dataset must hold images, got a {type(dataset).__name__}; of a folder make fastpre.data.ImageFolder(root)"
+            f"dataset must hold images, got a {type(dataset).__name__}; of a folder with class folders make "
+            "fastpre.data.ImageFolder(root), of tar shards fastpre.data.Shards(folder), and so on (docs/sources.md)"
         )
         raise TypeError(msg)
     if isinstance(dataset, Mapping) or not hasattr(dataset, "__getitem__"):
         msg = (
             f"dataset must be a torch Dataset or a sequence of samples, got a {type(dataset).__name__}; write "
-            "Loader(list(samples)), or let a torch.utils.data.IterableDataset yield them"
+            "Loader(list(samples)), or with a generator function Loader(fastpre.data.Stream(function))"
         )
         raise TypeError(msg)
     return Indexed(dataset)
