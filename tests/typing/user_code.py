@@ -180,5 +180,45 @@ def data() -> None:
     fastpre.data.Loader(torch.utils.data.Subset(Photos(), [0]))
     torch.utils.data.DataLoader(Photos(), collate_fn=fastpre.data.collate(fastpre.Spec(), on_error="fill"))
 
+
+def read_images() -> Iterator[tuple[bytes, int]]:
+    yield b"", 0
+
+
+def label_of(key: str) -> int:
+    return len(key)
+
+
+def sources(folder: Path, table: Any) -> None:
+    files = fastpre.data.Files([folder / "a.jpg", "b.jpg"], labels=[0, 1])
+    shards = fastpre.data.Shards(folder, ("jpg;jpeg", "cls", "__key__"), shuffle=1000, seed=1, rank=0, world_size=2)
+    shards.set_epoch(3)
+    state: dict[str, Any] = shards.state_dict()
+    shards.load_state_dict(state)
+    indexed: fastpre.data.IndexedShards = shards.indexed()
+    parquet = fastpre.data.Parquet([str(folder)], image="image.bytes", columns=["label"])
+    stream: fastpre.data.ParquetStream = parquet.stream(shuffle=True)
+    for dataset in (
+        files,
+        shards,
+        indexed,
+        parquet,
+        stream,
+        fastpre.data.Shards(["s3://bucket/a.tar", lambda: io.BytesIO(), folder]),
+        fastpre.data.Columns(table, "image", "label"),
+        fastpre.data.Lmdb(folder, label_of),
+        fastpre.data.Remote(["s3://bucket/a.jpg"], [1], concurrency=8, timeout_s=2, storage_options={"anon": True}),
+        fastpre.data.Stream(read_images, length=1),
+    ):
+        fastpre.data.Loader(dataset, batch_size=2)
+    print(len(files), len(indexed), indexed.classes, len(stream))
+
+    fastpre.data.Files(3)  # type: ignore[arg-type]
+    fastpre.data.Shards(folder, shuffle="yes")  # type: ignore[arg-type]
+    fastpre.data.Parquet(folder, columns=[3])  # type: ignore[list-item]
+    fastpre.data.Stream(3)  # type: ignore[arg-type]
+
+
+def wrong_data() -> None:
     fastpre.data.Loader(Photos(), on_error="ignore")  # type: ignore[arg-type]
     fastpre.data.Loader(3)  # type: ignore[arg-type]

@@ -51,10 +51,12 @@ def source(item: Any, index: int) -> Any:
         return _from_mapping(item, index)
     if _reads(item):
         return _from_file(item, index)
+    if isinstance(item, ImageReadError):
+        return ImageReadError(item.reason)  # its place and name are said apart
     if is_pil(item):
         msg = f"image {index}: expected compressed bytes or a path, got a PIL {type(item).__name__}: "
         raise TypeError(msg + DECODED.format("PIL image"))
-    return item  # any other buffer, or a failed file; the core refuses what is neither, by index and type
+    return item  # any other buffer; the core refuses what is neither, by index and type
 
 
 def is_pil(item: object) -> bool:
@@ -82,7 +84,8 @@ def _from_mapping(item: Mapping[Any, Any], index: int) -> Any:
         keys = ", ".join(map(repr, item)) or "nothing"
         msg = (
             f"image {index}: expected a dict of 'bytes' and 'path', got one of {keys}; of a row give the image alone, "
-            "or to a Loader a tuple that begins with it: (row['image'], row['label'])"
+            "or to a Loader a tuple that begins with it: (row['image'], row['label']), as "
+            "fastpre.data.Columns(dataset, 'image', 'label') does"
         )
         raise TypeError(msg)
     data = item.get("bytes")

@@ -3,8 +3,12 @@
 loader = fastpre.data.Loader(fastpre.data.ImageFolder("train"), spec, batch_size=256, num_workers=4, device="cuda")
 for images, labels in loader: ...
 
-The way of an error: `compressed` carries an unreadable file as a value, `decoder` skips or fills the images that
-failed, `prefetch` keeps what else a worker or the device raised, and `batches` raises it in its batch's place.
+Sources, whose samples `Loader`, `collate` and DataLoader take: `ImageFolder`, `Files`, `IndexedShards`, `Columns`,
+`Parquet`, `Lmdb` and `Remote` have random access; `Shards`, `Parquet.stream` and `Stream` are iterable.
+
+The way of an error: a source gives an `ImageReadError` for an image that it cannot have, `compressed` carries it (or an
+unreadable file) as a value, `decoder` skips or fills the images that failed, `prefetch` keeps what else a worker or the
+device raised, and `batches` raises it in its batch's place.
 """
 
 from __future__ import annotations
@@ -14,11 +18,33 @@ from typing import TYPE_CHECKING, Any
 
 from .collate import collate
 from .loader import Loader
+from .sources.columns import Columns
+from .sources.files import Files
+from .sources.indexed_shards import IndexedShards
+from .sources.lmdb import Lmdb
+from .sources.parquet import Parquet, ParquetStream
+from .sources.remote import Remote
+from .sources.shards import Shards
+from .sources.stream import Stream
 
 if TYPE_CHECKING:
     from .folder import IgnoredImagesWarning, ImageFolder
 
-__all__ = ["IgnoredImagesWarning", "ImageFolder", "Loader", "collate"]
+__all__ = [
+    "Columns",
+    "Files",
+    "IgnoredImagesWarning",
+    "ImageFolder",
+    "IndexedShards",
+    "Lmdb",
+    "Loader",
+    "Parquet",
+    "ParquetStream",
+    "Remote",
+    "Shards",
+    "Stream",
+    "collate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,26 +6,29 @@ import copy
 from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch.utils.data import default_collate
 
 from .._backend import sources
 from ..errors import ImageError, ImageReadError
 from .dataset import Numbered
+from .sources.lost import with_targets
 
 __all__ = ["Compressed", "pack", "select", "with_first"]
 
 PLACEHOLDER = ""  # stands where the image was; default_collate passes strings through
 
 
-Payload: TypeAlias = bytes | str | ImageReadError | None
+Payload: TypeAlias = bytes | str | np.ndarray[Any, np.dtype[np.uint8]] | ImageReadError | None
 
 
 class Compressed(NamedTuple):
     """A batch as workers send it.
 
     Attributes:
-        images: each a `Payload`: compressed bytes, or a path; None or an error where there is no image.
+        images: each a `Payload`: compressed bytes, perhaps in memory of the dataset's that nothing writes into; or a
+            path; None or an error where there is no image.
         names: the images' paths where they are known.
         indices: the samples' indices in the dataset; None if it has none.
         rest: the collated samples, without what belongs at index 0; None where samples are images alone.
@@ -59,7 +62,7 @@ def pack(samples: list[Any]) -> Compressed:
     images = samples if alone else [_image_of(sample, i) for i, sample in enumerate(samples)]
     payloads = [_payload(image, i) for i, image in enumerate(images)]
     names = [sources.name(image) for image in images]
-    rest = None if alone else default_collate([with_first(sample, PLACEHOLDER) for sample in samples])
+    rest = None if alone else default_collate([with_first(sample, PLACEHOLDER) for sample in with_targets(samples)])
     return Compressed(payloads, names, indices, rest)
 
 
@@ -79,10 +82,13 @@ def _payload(image: Any, index: int) -> Payload:
     if source is None or isinstance(source, (bytes, str, ImageReadError)):
         return source
     try:
-        return bytes(memoryview(source))
+        view = memoryview(source)
     except TypeError:
         msg = f"image {index}: expected compressed bytes or a path, got {type(image).__name__}"
         raise TypeError(msg) from None
+    if view.readonly and view.c_contiguous:
+        return np.frombuffer(view, np.uint8)  # no copy; on its way out of a worker it is pickled as bytes are
+    return bytes(view)  # its owner may write the next image there while this one waits
 
 
 def with_first(sample: Any, first: Any) -> Any:

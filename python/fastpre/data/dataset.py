@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, get_worker_info
 
 from ..transforms import DecodeResizeNormalize, read_bytes
+from .sources.files import file_sample
 
 __all__ = ["InWorker", "Indexed", "Numbered", "Samples", "checked"]
 
@@ -89,13 +90,14 @@ def checked(dataset: Any) -> Dataset[Any]:
         return dataset
     if isinstance(dataset, (str, bytes)) or hasattr(dataset, "__fspath__"):
         msg = (
-            f"dataset must hold images, got a {type(dataset).__name__}; of a folder make fastpre.data.ImageFolder(root)"
+            f"dataset must hold images, got a {type(dataset).__name__}; of a folder with class folders make "
+            "fastpre.data.ImageFolder(root), of tar shards fastpre.data.Shards(folder), and so on (docs/sources.md)"
         )
         raise TypeError(msg)
     if isinstance(dataset, Mapping) or not hasattr(dataset, "__getitem__"):
         msg = (
             f"dataset must be a torch Dataset or a sequence of samples, got a {type(dataset).__name__}; write "
-            "Loader(list(samples)), or let a torch.utils.data.IterableDataset yield them"
+            "Loader(list(samples)), or with a generator function Loader(fastpre.data.Stream(function))"
         )
         raise TypeError(msg)
     return Indexed(dataset)
@@ -147,14 +149,4 @@ def _sample(dataset: Any, index: Any) -> Any:
     if not _is_folder(dataset):
         return dataset[index]
     path, target = dataset.samples[index]
-    return _file(path), target if dataset.target_transform is None else dataset.target_transform(target)
-
-
-def _file(path: str) -> Any:
-    """A worker reads the file; without one the decoding threads do, side by side."""
-    if get_worker_info() is None:
-        return path
-    try:
-        return {"bytes": read_bytes(path), "path": path}
-    except OSError:
-        return path  # the decoder fails on it too, and makes that the one image's error
+    return file_sample(path), target if dataset.target_transform is None else dataset.target_transform(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -123,7 +124,8 @@ class Loader:
         self.errors: list[ImageError] = []
 
     def __repr__(self) -> str:
-        count = f" of {len(self.dataset)}" if hasattr(self.dataset, "__len__") else ""
+        length = operator.length_hint(self.dataset, -1)  # an iterable dataset may refuse to say
+        count = f" of {length}" if length >= 0 else ""
         size = "batch_sampler=..." if self.batch_size is None else f"batch_size={self.batch_size}"
         return (
             f"Loader({type(self.dataset).__name__}{count}, {self.spec!r}, {size}, device={self.device!r}, "
