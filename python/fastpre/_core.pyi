@@ -121,6 +121,18 @@ def run_pixels(
     size: tuple[int, int],
     strides: tuple[int, ...],
 ) -> Record: ...
+def transcode(
+    image: Any,
+    *,
+    crop: tuple[int, int] | None,
+    optimize: bool,
+    restart_rows: int,
+    metadata: str,
+    max_pixels: int,
+    max_bytes: int,
+    max_work: int,
+    cancellation: Cancellation | None = None,
+) -> bytes: ...
 def size_for(spec: CompiledSpec, height: int, width: int) -> tuple[int, int]: ...
 def sizes(
     spec: CompiledSpec,
