@@ -45,6 +45,17 @@ def test_bad_files_are_listed_and_left_out(folder: Path, tmp_path: Path) -> None
     assert {failure["name"] for failure in other["failed"]} == failed.keys()
 
 
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(streams.encode(streams.picture("RGB", 60, 60)))
+    with open(root / "vast.jpg", "wb") as file:
+        file.truncate(1 << 40)  # a hole, which no memory could hold
+    result = call("pack", root, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert f"bad file vast.jpg: LimitExceeded: {1 << 40} bytes is over max_bytes=268435456" in result.stderr
+
+
 @pytest.mark.parametrize("options", [[], ["--resize", 100], ["--transcode"]])
 def test_damage_in_the_last_row_is_found(tmp_path: Path, options: list[object]) -> None:
     root = tmp_path / "photos"

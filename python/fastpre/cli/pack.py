@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import re
@@ -23,9 +22,10 @@ from .command import Command, SectionOption
 from .errors import Unusable
 from .files import list_failures, printable
 from .options import SizeType, field_options, json_option, threads_option
+from .packing.formats import FORMATS, shard_type_of
 from .packing.recipe import SUBSAMPLINGS, Recipe, require_encoder
 from .packing.samples import LABELS, listing
-from .packing.shard import Shard, Shards, ShardSize
+from .packing.shard import Shards, ShardSize
 from .packing.summary import Summary
 from .packing.work import Outcome
 from .packing.work import pack as pack_samples
@@ -33,8 +33,6 @@ from .progress import progress
 
 __all__ = ["pack"]
 
-# Imported when asked for, so that pyarrow is needed for its own format alone.
-FORMATS = {"tar": "tar:TarShard", "parquet": "parquet:ParquetShard"}
 UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
@@ -200,7 +198,7 @@ def pack(
     )
     if recipe.reencodes:
         require_encoder()
-    shard_type = _shard_type(file_format)
+    shard_type = shard_type_of(file_format)
     _refuse_used_folder(output)
     found = listing(folder, labels, None if in_order else seed)
     threads = threads or _core.available_threads()
@@ -269,12 +267,3 @@ def _refuse_used_folder(output: str) -> None:
         raise click.UsageError(f"-o {printable(output)} is not a folder")
     if os.listdir(output):
         raise click.UsageError(f"-o {printable(output)} is not empty: shards need a folder of their own")
-
-
-def _shard_type(file_format: str) -> type[Shard]:
-    module, _, name = FORMATS[file_format].partition(":")
-    try:
-        found: type[Shard] = getattr(importlib.import_module(f".packing.{module}", __package__), name)
-    except ImportError as e:
-        raise Unusable(f"--format {file_format} needs {e.name}: pip install 'fastpre[pack]'") from e
-    return found

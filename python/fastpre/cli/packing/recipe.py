@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fastpre import ImageError, ImageReadError, Plan, Preprocessor, Spec, UnsupportedImage, _core, plan
+from fastpre import ImageError, ImageReadError, LimitExceeded, Plan, Preprocessor, Spec, UnsupportedImage, _core, plan
 from fastpre.transcoding import TranscodeOptions
 from fastpre.typing import Interpolation, Metadata, Size
 
@@ -91,9 +92,10 @@ class Recipe:
             CancelledError: by `cancellation`.
         """
         data = self._read(path)
-        planned = plan(data, self._spec("RGB", shrunk=True))
-        if self._to_be_encoded(planned):
-            return Packed(self._encoded(data, planned, cancellation), len(data), RESIZED)
+        planned = plan(data, self._spec("RGB", None))
+        size = self._size_of(planned)
+        if size is not None:
+            return Packed(self._encoded(data, planned, size, cancellation), len(data), RESIZED)
         self._check(data, cancellation)
         if not self.transcode:
             return Packed(data, len(data), KEPT)
@@ -107,26 +109,37 @@ class Recipe:
         most = self.limits["max_bytes"]
         try:
             with open(path, "rb") as file:
-                return file.read(most + 1)  # one more is over the limit, which the core refuses
+                size = os.fstat(file.fileno()).st_size
+                if size > most:
+                    raise LimitExceeded(f"{size} bytes is over max_bytes={most}")
+                return file.read()
         except OSError as e:
             raise ImageReadError(f"cannot read: {e.strerror}") from e
 
-    def _to_be_encoded(self, planned: Plan) -> bool:
-        if not self.reencodes:
-            return False
+    def _size_of(self, planned: Plan) -> tuple[int, int] | None:
+        """(height, width) that an image is re-encoded with; None if it is not.
+
+        The longer side is rounded to the nearest pixel. torchvision's Resize cuts it off, which would shift a centre
+        crop of the result by half a pixel: 9 dB (docs/packing.md).
+        """
+        shorter = min(planned.size)
+        if self.resize is not None and shorter > self.resize:
+            height, width = ((2 * side * self.resize + shorter) // (2 * shorter) for side in planned.size)
+            return height, width
         # Pixels that are turned by EXIF would lie among others that are not: all are upright where any is re-encoded.
         turned = planned.header["orientation"] != 1
-        return self.reencode_all or turned or (self.resize is not None and min(planned.size) > self.resize)
+        return planned.size if self.reencode_all or (self.resize is not None and turned) else None
 
-    def _spec(self, color: Literal["RGB", "L"], *, shrunk: bool) -> Spec:
+    def _spec(self, color: Literal["RGB", "L"], size: tuple[int, int] | None) -> Spec:
         return Spec(
-            resize=self.resize if shrunk else None,
+            resize=size,
             crop=None,
             interpolation=self.interpolation,
             dtype="uint8",
             memory_format="channels_last",
             color=color,
             exif_orientation=True,
+            max_output_pixels=self.limits["max_pixels"],  # outputs are no larger than images
             **self.limits,  # type: ignore[arg-type]
         )
 
@@ -138,13 +151,11 @@ class Recipe:
         spec = Spec(resize=None, crop=1, dtype="uint8", **self.limits)  # type: ignore[arg-type]
         _run(spec, data, np.empty((1, 1, 1, 3), np.uint8), cancellation)
 
-    def _encoded(self, data: bytes, planned: Plan, cancellation: _core.Cancellation) -> bytes:
+    def _encoded(self, data: bytes, planned: Plan, size: tuple[int, int], cancellation: _core.Cancellation) -> bytes:
         """Decoded upright and resized by fastpre, encoded by Pillow."""
         color: Literal["RGB", "L"] = "L" if planned.header["components"] == 1 else "RGB"
-        shrunk = self.resize is not None and min(planned.size) > self.resize
-        size = planned.resized if shrunk else planned.size
         pixels = np.empty((1, *size, 1 if color == "L" else 3), np.uint8)
-        _run(self._spec(color, shrunk=shrunk), data, pixels, cancellation)
+        _run(self._spec(color, size), data, pixels, cancellation)
         # A CMYK profile is not one of the RGB pixels that are made of it.
         profile = _icc_profile(data) if self.metadata != "none" and planned.header["components"] != 4 else None
         jpeg = self._jpeg(pixels[0, :, :, 0] if color == "L" else pixels[0], profile)
