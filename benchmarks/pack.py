@@ -22,7 +22,7 @@ import numpy as np
 import photographs
 import report
 from difference import psnr_db
-from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from fastpre import Preprocessor, Spec, _core
 from fastpre.cli.packing.recipe import Recipe
@@ -41,10 +41,10 @@ NOTHING = Recipe(
     metadata="icc",
     limits={"max_pixels": 1 << 40, "max_bytes": 1 << 40, "max_work": 1 << 60},
 )
-# What is timed: a model's input of the whole picture, and of its middle: a quarter of the area, as a random crop of the
-# same size would have.
-WHOLE = Spec(resize=256, crop=224, dtype="uint8")
-MIDDLE = Spec(resize=448, crop=224, dtype="uint8")
+# What is timed: a model's input of the whole picture, and of its middle, at most a quarter of the area, as of a random
+# crop. Upright, as what is re-encoded is.
+WHOLE = Spec(resize=256, crop=224, dtype="uint8", exif_orientation=True)
+MIDDLE = WHOLE.replace(resize=448)
 SIZES = {"natural": (320, 256), "large": (500, 400, 320)}
 PROGRESSIVE = "made progressive"  # by Pillow, with the same quantization tables; to be transcoded
 
@@ -114,11 +114,10 @@ def made_of(images: list[bytes], recipe: Recipe) -> Choice:
 
 
 def as_progressive(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:
-        out = io.BytesIO()
-        if image.mode == "CMYK":
-            return data
-        image.save(out, "JPEG", quality="keep", progressive=True)
+    """By Pillow, with the same quantization tables; of an MPO its first picture."""
+    out = io.BytesIO()
+    with JpegImageFile(io.BytesIO(data)) as image:
+        image.save(out, "JPEG", quality="keep", progressive=True, exif=image.info.get("exif", b""))
     return out.getvalue()
 
 
@@ -167,6 +166,7 @@ def measured(images: list[bytes], sizes: tuple[int, ...], rounds: int) -> list[d
         for what in ("whole", "middle"):
             timing = timings[f"{name}|{what}"]
             ms = {"median": timing.median, "min": min(timing.rounds_ms), "max": max(timing.rounds_ms)}
+            row["cores_used"] = round(min(row.get("cores_used", 1.0), timing.cores_used or 0.0), 2)
             row[f"{what}_ms"] = {key: round(value, 4) for key, value in (ms | {"iqr": timing.iqr}).items()}
         rows.append(row)
     return rows
@@ -191,6 +191,9 @@ def table(result: dict[str, Any]) -> str:
         "| packing, ms |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
+    used = min(row["cores_used"] for row in rows)
+    if used < report.QUIET:
+        lines.insert(2, f"busy machine: one had only {used:.2f} of the core; measure again when it is quiet")
     for row in rows:
         whole, middle = row["whole_ms"], row["middle_ms"]
         psnr = "equal" if row["psnr_db"] is None else f"{row['psnr_db']:.1f} ({row['worst_psnr_db']:.1f})"
