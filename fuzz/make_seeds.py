@@ -2,9 +2,9 @@
 
     python fuzz/make_seeds.py OUT_DIR [FILE or FOLDER]...
 
-A seed in OUT_DIR/preprocess is 12 bytes of Spec and a JPEG, one in OUT_DIR/baseline is 5 bytes and a JPEG;
-files and folders named after OUT_DIR are wrapped likewise. OUT_DIR/baseline also gets decisions for the
-stream writer of the C++ tests.
+A seed in OUT_DIR/preprocess is 12 bytes of Spec and a JPEG, one in OUT_DIR/baseline or OUT_DIR/transcode is 5 bytes
+and a JPEG; files and folders named after OUT_DIR are wrapped likewise. These two also get decisions for the stream
+writer of the C++ tests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 SPEC_BYTES = 12
-BASELINE_BYTES = 5  # the first one's top bit: what follows are decisions, not a JPEG
+CHOICES_BYTES = 5  # of the other two targets; the first one's top bit: what follows are decisions, not a JPEG
 WRITER_SEEDS = 96
 MAX_SEED_BYTES = 1 << 16  # larger streams only slow the search down
 
@@ -76,18 +76,20 @@ def wrapped(paths: list[str]) -> Iterator[tuple[str, bytes]]:
 
 def main(arguments: list[str]) -> None:
     """Writes the seeds and says how many."""
-    preprocess, baseline = (Path(arguments[0]) / target for target in ("preprocess", "baseline"))
+    preprocess, *others = (Path(arguments[0]) / target for target in ("preprocess", "baseline", "transcode"))
     rng = random.Random(0)
     seeds = dict(itertools.chain(encoded(), wrapped(arguments[1:])))
-    for folder in (preprocess, baseline):
+    for folder in (preprocess, *others):
         folder.mkdir(parents=True, exist_ok=True)
     for name, jpeg in seeds.items():
         (preprocess / name).write_bytes(rng.randbytes(SPEC_BYTES) + jpeg)
-        (baseline / name).write_bytes(bytes([rng.randrange(0x80)]) + rng.randbytes(BASELINE_BYTES - 1) + jpeg)
+        for folder in others:
+            (folder / name).write_bytes(bytes([rng.randrange(0x80)]) + rng.randbytes(CHOICES_BYTES - 1) + jpeg)
     for index in range(WRITER_SEEDS):
         decisions = rng.randbytes(rng.choice((40, 400, 2000)))
-        (baseline / f"writer-{index}").write_bytes(bytes([0x80 | rng.randrange(0x80)]) + decisions)
-    print(f"{len(seeds)} seeds in {preprocess}, {len(seeds) + WRITER_SEEDS} in {baseline}")
+        for folder in others:
+            (folder / f"writer-{index}").write_bytes(bytes([0x80 | rng.randrange(0x80)]) + decisions)
+    print(f"{len(seeds)} seeds in {preprocess}, {len(seeds) + WRITER_SEEDS} in each of {', '.join(map(str, others))}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ SUFFIXES = {".h", ".cpp", ".cu", ".inc"}
 # Foreign headers, and the files that may have them.
 ONLY_IN = {
     r"pybind11/|Python\.h": r"bindings/",
-    r"jpeglib\.h|jerror\.h": r"jpeg/turbo\.cpp$",
+    r"jpeglib\.h|jerror\.h": r"jpeg/(turbo\.cpp|turbo_library\.(h|cpp)|transcode\.cpp)$",
     r"hwy/": r"(jpeg|cpu)/kernels/|bindings/build\.cpp$",
     r"cuda_runtime": r"cuda/(runtime_cuda\.cpp|kernels/kernels\.(cu|h))$",
 }

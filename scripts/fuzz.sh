@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the libFuzzer targets with sanitizers and runs each, half of the time, over generated seeds (and the
+# Builds the libFuzzer targets with sanitizers and runs each, a third of the time, over generated seeds (and the
 # corpus, if it is there). New inputs stay in build/fuzz/corpus, so a later run goes on from them.
 #
 # usage: fuzz.sh CMAKE_BIN_FOLDER SECONDS
@@ -47,9 +47,9 @@ for folder in "${FASTPRE_CORPUS:-../shared/corpus}"/corrupt "${FASTPRE_CORPUS:-.
 done
 # shellcheck disable=SC2086
 "$bin/python" fuzz/make_seeds.py $build/seeds $extra
-for target in preprocess baseline; do
+for target in preprocess baseline transcode; do
     mkdir -p "$build/corpus/$target"
-    "$(find $build -name fuzz_$target -type f | head -n 1)" -max_total_time=$((seconds / 2)) -timeout=20 \
+    "$(find $build -name fuzz_$target -type f | head -n 1)" -max_total_time=$((seconds / 3)) -timeout=20 \
         -rss_limit_mb=4096 -dict=fuzz/dictionary.txt -print_final_stats=1 \
         "$build/corpus/$target" "$build/seeds/$target"
 done

@@ -46,6 +46,32 @@ def laborious(scans: int = 20_000) -> bytes:
     return stream[:-2] + stream[last : last + 2 + length] * scans + stream[-2:]
 
 
+def patient(side: int = 8192) -> bytes:
+    """A progressive stream that takes many seconds and breaks no rule: every bit of every coefficient, all zero.
+
+    A DC scan, then each AC coefficient's bits from the highest down, a scan each (T.81 G.1.1.1), whose blocks end
+    together in runs of about 32,000 (EOB14).
+    """
+    blocks = (side // 8) ** 2
+    small = encode(Image.new("L", (8, 8)), progressive=True)
+    head = resized_frame(small[: small.index(b"\xff\xc4")], side, side)
+
+    def table(slot: int, symbol: int) -> bytes:  # of one symbol, whose code is 0
+        return b"\xff\xc4" + struct.pack(">HB16BB", 20, slot, 1, *[0] * 15, symbol)
+
+    def scan(first: int, bits: int, data: str) -> bytes:
+        padded = data + "1" * (-len(data) % 8)
+        coded = int(padded, 2).to_bytes(len(padded) // 8, "big").replace(b"\xff", b"\xff\0")
+        return b"\xff\xda" + struct.pack(">H6B", 8, 1, 1, 0, first, first, bits) + coded
+
+    count = -(-blocks // 32767)
+    runs = [blocks // count + (i < blocks % count) for i in range(count)]
+    ends = "".join(f"0{run - (1 << 14):014b}" for run in runs)
+    refined = [(low + 1 if low < 13 else 0) << 4 | low for low in range(13, -1, -1)]
+    scans = b"".join(scan(k, bits, ends) for k in range(1, 64) for bits in refined)
+    return head + table(0, 0) + scan(0, 0, "0" * blocks) + table(0x10, 0xE0) + scans + b"\xff\xd9"
+
+
 def segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, begin, end) of each segment up to and including the first SOS; `begin` is the 0xFF."""
     at = 2

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   fb::register_dlpack(m);
   fb::register_call(m);
   fb::register_cpu(m);
+  fb::register_transcode(m);
   fb::register_cuda(m);
   fb::register_build(m);
 }

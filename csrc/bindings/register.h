@@ -12,6 +12,7 @@ void register_plan(pybind11::module_& m);
 void register_dlpack(pybind11::module_& m);
 void register_call(pybind11::module_& m);
 void register_cpu(pybind11::module_& m);
+void register_transcode(pybind11::module_& m);
 void register_cuda(pybind11::module_& m);
 void register_build(pybind11::module_& m);
 

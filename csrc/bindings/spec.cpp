@@ -30,7 +30,8 @@ CompiledSpec Compile(std::optional<int> shorter_side, std::optional<Size> exact_
                      std::optional<std::pair<std::vector<float>, std::vector<float>>> mean_std,
                      const std::string& dtype, const std::string& color, const std::string& rescale,
                      const std::string& pass_order, bool exif_orientation, const std::string& fidelity,
-                     const std::string& truncated, int64_t max_pixels, int64_t max_output_pixels, int64_t max_bytes, int64_t max_work) {
+                     const std::string& truncated, int64_t max_pixels, int64_t max_output_pixels, int64_t max_bytes,
+                     int64_t max_work) {
   CompiledSpec c;
   Spec& s = c.spec;
   s.resize = exact_size ? Spec::Resize::kExact : shorter_side ? Spec::Resize::kShorterSide : Spec::Resize::kNone;
@@ -82,7 +83,8 @@ void register_spec(py::module_& m) {
       .def(py::init(&Compile), py::kw_only(), py::arg("shorter_side"), py::arg("exact_size"), py::arg("max_size"),
            py::arg("crop"), py::arg("interpolation"), py::arg("mean_std"), py::arg("dtype"), py::arg("color"),
            py::arg("rescale"), py::arg("pass_order"), py::arg("exif_orientation"), py::arg("fidelity"),
-           py::arg("truncated"), py::arg("max_pixels"), py::arg("max_output_pixels"), py::arg("max_bytes"), py::arg("max_work"));
+           py::arg("truncated"), py::arg("max_pixels"), py::arg("max_output_pixels"), py::arg("max_bytes"),
+           py::arg("max_work"));
 }
 
 }  // namespace fastpre::bindings

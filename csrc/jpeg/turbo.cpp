@@ -1,15 +1,8 @@
 // libjpeg-turbo behind JpegDecoder: its scanline interface, driven as Pillow drives it, so that what
 // it accepts, what it refuses and every pixel are Pillow's.
 #include <algorithm>
-#include <csetjmp>
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
-#include <new>
-#include <string>
-// jpeglib.h needs size_t and FILE first.
-#include <jerror.h>
-#include <jpeglib.h>
 
 #include "core/buffer.h"
 #include "core/call_context.h"
@@ -17,17 +10,11 @@
 #include "jpeg/color.h"
 #include "jpeg/decoder.h"
 #include "jpeg/markers.h"
+#include "jpeg/turbo_library.h"
 
-#ifndef JCS_EXTENSIONS
-#error "libjpeg-turbo is needed (this jpeglib.h has no RGBX output)"
-#endif
-
-#define FASTPRE_STRINGIZE_(x) #x
-#define FASTPRE_STRINGIZE(x) FASTPRE_STRINGIZE_(x)
+#include <jerror.h>
 
 namespace fastpre {
-
-const char* TurboVersion() { return FASTPRE_STRINGIZE(LIBJPEG_TURBO_VERSION); }
 
 namespace {
 
@@ -92,32 +79,6 @@ void Skip(j_decompress_ptr cinfo, long count) {
 
 void NoOp(j_decompress_ptr) {}
 
-struct ErrorManager {
-  jpeg_error_mgr base;
-  std::jmp_buf jump;
-  char message[JMSG_LENGTH_MAX];
-  bool cancelled, over_limit;
-  int most_scans;
-};
-
-void OnError(j_common_ptr cinfo) {
-  auto* manager = reinterpret_cast<ErrorManager*>(cinfo->err);
-  manager->base.format_message(cinfo, manager->message);
-  std::longjmp(manager->jump, 1);
-}
-
-// Called between rows of MCUs, in each scan of a progressive stream, before the first row of pixels is there.
-void OnProgress(j_common_ptr cinfo) {
-  auto* manager = reinterpret_cast<ErrorManager*>(cinfo->err);
-  CallContext* const context = CallContext::Current();
-  if (context) context->Poll();
-  manager->cancelled = context && context->cancelled();
-  manager->over_limit = reinterpret_cast<j_decompress_ptr>(cinfo)->input_scan_number > manager->most_scans;
-  if (manager->cancelled || manager->over_limit) std::longjmp(manager->jump, 1);
-}
-
-void OnMessage(j_common_ptr) {}  // warnings: Pillow shows none and goes on
-
 class TurboDecoder final : public JpegDecoder {
  public:
   TurboDecoder() = default;
@@ -133,17 +94,12 @@ class TurboDecoder final : public JpegDecoder {
     // A new decompressor for each image (about 1 us): jpeg_abort_decompress would keep the last
     // image's Huffman and quantization tables, and a stream without its own would decode with them.
     Close();
-    cinfo_.err = jpeg_std_error(&error_.base);
-    error_.base.error_exit = OnError;
-    error_.base.output_message = OnMessage;
+    cinfo_.err = library_.Begin(header.most_scans, TurboCallbacks::Warnings::kPass);
     Guard([&] {
       jpeg_create_decompress(&cinfo_);
       cinfo_.src = &source_.base;
-      cinfo_.progress = &progress_;
+      cinfo_.progress = &library_.progress;
     });
-    error_.cancelled = error_.over_limit = false;
-    error_.most_scans = header.most_scans;
-    progress_.progress_monitor = OnProgress;
     // The arithmetic decoder cannot suspend, which is why Pillow refuses its streams past 64 KB; here they are one
     // block.
     source_ = {{bytes.data(), 0, NoOp, Suspend, Skip, jpeg_resync_to_restart, NoOp},
@@ -206,30 +162,9 @@ class TurboDecoder final : public JpegDecoder {
   }
 
  private:
-  // Note: setjmp and destructors. `call` must hold no C++ object with a destructor, because
-  // longjmp would skip it; every lambda below touches only C structures and plain variables.
   template <class Call>
   void Guard(Call call) {
-    if (setjmp(error_.jump)) ThrowReported();
-    call();
-  }
-
-  // The library's last error: legal but not decoded by this build, or broken.
-  [[noreturn]] void ThrowReported() const {
-    if (error_.cancelled) throw Cancelled();
-    if (error_.over_limit) ThrowLimit("more scans than max_work allows, " + std::to_string(error_.most_scans));
-    const std::string reason = std::string("libjpeg-turbo ") + TurboVersion() + ": " + error_.message;
-    switch (error_.base.msg_code) {
-      case JERR_OUT_OF_MEMORY: throw std::bad_alloc();
-      case JERR_ARITH_NOTIMPL:
-      case JERR_BAD_PRECISION:
-      case JERR_CCIR601_NOTIMPL:
-      case JERR_CONVERSION_NOTIMPL:
-      case JERR_FRACT_SAMPLE_NOTIMPL:
-      case JERR_NOT_COMPILED:
-      case JERR_SOF_UNSUPPORTED: ThrowUnsupported(reason);
-      default: ThrowCorrupt(reason);
-    }
+    library_.Guard(call);
   }
 
   // After a suspension.
@@ -250,7 +185,7 @@ class TurboDecoder final : public JpegDecoder {
       step();
     } catch (const Error& e) {
       // Pillow's libjpeg-turbo decodes lossless streams, even if this one is older and does not.
-      const bool lacking = sof_ == marker::kSOF3 && error_.base.msg_code == JERR_SOF_UNSUPPORTED;
+      const bool lacking = sof_ == marker::kSOF3 && library_.base.msg_code == JERR_SOF_UNSUPPORTED;
       const bool broken = e.kind() == ErrorKind::kCorrupt || e.kind() == ErrorKind::kUnsupported;
       if (!partial_ || !broken || lacking) throw;
       truncated_ = over_ = true;
@@ -318,19 +253,9 @@ class TurboDecoder final : public JpegDecoder {
     left_bytes_ = (source.x0 - static_cast<size_t>(offset)) * 4;
   }
 
-  // Lossless streams predict from pixel to pixel, so the library cannot cut them. Progressive ones
-  // whose last scans are missing are smoothed across blocks, which a cut would change.
-  bool CutsAreExact() const {
-    if (lossless_) return false;
-    if (!cinfo_.progressive_mode || !cinfo_.coef_bits) return true;
-    constexpr int kSmoothedCoefficients = 10;  // DC and the nine AC that jdcoefct.c may estimate
-    for (int c = 0; c < cinfo_.num_components; ++c) {
-      for (int k = 0; k < kSmoothedCoefficients; ++k) {
-        if (cinfo_.coef_bits[c][k] != 0) return false;
-      }
-    }
-    return true;
-  }
+  // Lossless streams predict from pixel to pixel, so the library cannot cut them. A cut would change what blocks are
+  // smoothed by.
+  bool CutsAreExact() const { return !lossless_ && !SmoothsBlocks(cinfo_); }
 
   int ReadSome(JSAMPARRAY rows, int count) {
     JDIMENSION got = 0;
@@ -381,9 +306,8 @@ class TurboDecoder final : public JpegDecoder {
   }
 
   jpeg_decompress_struct cinfo_{};
-  ErrorManager error_{};
+  TurboCallbacks library_{};
   SourceManager source_{};
-  jpeg_progress_mgr progress_{};
   int sof_ = 0;
   bool lossless_ = false, inks_ = false, multiple_scans_ = false;
   bool partial_ = false, truncated_ = false;

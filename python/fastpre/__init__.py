@@ -27,6 +27,7 @@ from .planning import Plan, plan
 from .preprocessor import Preprocessor, decode_resize_normalize
 from .result import ImageResult, Result
 from .spec import Spec
+from .transcoding import transcode
 
 __all__ = [
     "BackendUnavailable",
@@ -49,6 +50,7 @@ __all__ = [
     "data",
     "decode_resize_normalize",
     "plan",
+    "transcode",
     "transforms",
 ]
 

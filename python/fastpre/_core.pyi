@@ -161,6 +161,18 @@ def image_sizes(
     deadline_s: float | None = None,
     cancellation: Cancellation | None = None,
 ) -> list[tuple[int, int] | None]: ...
+def transcode(
+    image: Any,
+    *,
+    crop: tuple[int, int] | None,
+    optimize: bool,
+    restart_rows: int,
+    metadata: str,
+    max_pixels: int,
+    max_bytes: int,
+    max_work: int,
+    cancellation: Cancellation | None = None,
+) -> bytes: ...
 def output_sizes(
     spec: CompiledSpec,
     images: Sequence[Any],

@@ -48,6 +48,7 @@ __all__ = [
     "Images",
     "Interpolation",
     "MemoryFormatName",
+    "Metadata",
     "OnError",
     "PassOrder",
     "PerChannel",
@@ -69,6 +70,7 @@ Fidelity: TypeAlias = Literal["exact", "fast"]
 Rescale: TypeAlias = Literal["divide", "multiply"]
 PassOrder: TypeAlias = Literal["auto", "horizontal_first", "adaptive"]
 Truncated: TypeAlias = Literal["error", "partial"]
+Metadata: TypeAlias = Literal["none", "icc", "all"]
 OnError: TypeAlias = Literal["raise", "fill", "skip"]
 PerChannel: TypeAlias = Literal["imagenet"] | float | Sequence[float] | None
 

@@ -21,7 +21,7 @@ LAYERS = (
     ("_backend",),
     ("interop",),  # readers of other libraries' transforms: they give fields and know no Spec
     ("spec", "result", "augment", "_devices"),
-    ("preprocessor", "planning"),
+    ("preprocessor", "planning", "transcoding"),
     ("transforms", "interop.huggingface", "interop.ray"),
     ("data",),
     ("",),

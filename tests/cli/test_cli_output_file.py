@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from command_line import GOOD, call, images
+from command_line import GOOD, call, images, largest_file
 from fastpre.cli import output_file
 from fastpre.cli.preprocess import Preprocessor
 
@@ -102,17 +99,6 @@ def test_a_link_to_itself_is_one_line(folder: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert out.is_symlink()
     assert "Traceback" not in result.output
-
-
-@contextlib.contextmanager
-def largest_file(size_bytes: int) -> Iterator[None]:
-    """Files of this process cannot grow beyond that, as if the disk were full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 ROW_BYTES = 3 * 224 * 224 * 4

@@ -1,4 +1,4 @@
-"""The command line: `fastpre run`, `inspect`, `doctor`, `bench`."""
+"""The command line: `fastpre run`, `pack`, `inspect`, `doctor`, `bench`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ __all__ = ["Unusable", "main"]
 EXIT_CODES = """\b
 Exit codes:
   0    all is fine
-  1    an image failed (`run`: only with --strict, or when not
-       one image is usable)
+  1    an image failed (`run` and `pack`: only with --strict, or
+       when not one image is usable)
   2    wrong usage, or something is missing on this machine
   130  stopped by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP
 """
@@ -29,6 +29,7 @@ Exit codes:
 # Imported when asked for, so that --help does not wait for torch.
 COMMANDS: Mapping[str, str] = {
     "run": "fastpre.cli.run:run",
+    "pack": "fastpre.cli.pack:pack",
     "inspect": "fastpre.cli.inspect:inspect",
     "doctor": "fastpre.cli.doctor:doctor",
     "bench": "fastpre.cli.bench:bench",
@@ -83,6 +84,7 @@ class LazyGroup(Command, click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     examples=[
         "fastpre run photos/ -o photos.safetensors --preview sheet.png",
+        "fastpre pack train/ -o shards/ --resize 500 --transcode",
         "fastpre inspect cat.jpg",
         "fastpre doctor",
         "fastpre bench photos/",

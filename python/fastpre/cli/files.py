@@ -117,7 +117,7 @@ def paths_argument(*, required: bool = True, exist: bool = True) -> Decorator:
     )
 
 
-def find(paths: Sequence[str]) -> Search:
+def find(paths: Sequence[str], *, follow_first: bool = False) -> Search:
     """The JPEG files among `paths`, each of which is a file (taken whatever its name and bytes) or a folder.
 
     Folders are searched recursively, in sorted order. A file there is taken if its name ends as a JPEG's
@@ -125,13 +125,17 @@ def find(paths: Sequence[str]) -> Search:
     hidden (a name with a dot in front), no regular file, or behind a link to a folder is skipped. Names are relative
     to the folder if it is the only argument, else they start with the argument.
 
+    Args:
+        paths: files and folders.
+        follow_first: links to folders that lie directly in an argument are searched, too.
+
     Raises:
         click.UsageError: there is nothing.
     """
     search = Search()
     for path in paths:
         if os.path.isdir(path):
-            _walk(path, search, "" if len(paths) == 1 else os.path.join(path, ""))
+            _walk(path, search, "" if len(paths) == 1 else os.path.join(path, ""), follow_first)
         else:
             _take_named(path, search)
     search.refuse_nothing(paths)
@@ -151,7 +155,7 @@ def _take_named(path: str, search: Search) -> None:
         search.failures.append(Failure(name, ImageReadError.__name__, f"a {special}, not a regular file"))
 
 
-def _walk(top: str, search: Search, called: str) -> None:
+def _walk(top: str, search: Search, called: str, follow_first: bool) -> None:
     """Searches one folder, whose files' names begin with `called`."""
     pending = [(top, called)]
     while pending:
@@ -167,7 +171,7 @@ def _walk(top: str, search: Search, called: str) -> None:
         for entry in entries:
             if entry.name.startswith("."):
                 search.skipped[HIDDEN] += 1
-            elif entry.is_dir(follow_symlinks=False):
+            elif entry.is_dir(follow_symlinks=follow_first and folder == top):
                 deeper.append((entry.path, f"{prefix}{entry.name}/"))
             else:
                 kind = _kind(entry)

@@ -17,7 +17,7 @@ from fastpre.typing import Size
 from .command import SectionOption
 from .errors import Unusable
 
-__all__ = ["device_option", "json_option", "spec_options", "threads_option"]
+__all__ = ["SizeType", "device_option", "field_options", "json_option", "spec_options", "threads_option"]
 
 SECTION = "What to do with every image"
 
@@ -125,10 +125,10 @@ device_option = click.option(
 )
 
 
-def _option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
+def _option(field: dataclasses.Field[Any], section: str = SECTION) -> Callable[..., Any]:
     """The option that sets one field of `Spec`."""
     name = "--" + field.name.replace("_", "-")
-    shared: dict[str, Any] = {"cls": SectionOption, "section": SECTION, "help": HELP.get(field.name)}
+    shared: dict[str, Any] = {"cls": SectionOption, "section": section, "help": HELP.get(field.name)}
     default = field.default
     if field.name == "memory_format":  # not as click's flag_value, whose default means another thing in each version
 
@@ -150,6 +150,18 @@ def _option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
         kind, metavar = click.FloatRange(min=0, min_open=True), "X"
     shown = default is not None
     return click.option(name, field.name, type=kind, metavar=metavar, default=default, show_default=shown, **shared)
+
+
+def field_options(*names: str, section: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command the options of some fields of `Spec`, each as an argument of that name."""
+    fields = [field for field in dataclasses.fields(Spec) if field.name in names]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for field in reversed(fields):
+            command = _option(field, section)(command)
+        return command
+
+    return decorate
 
 
 def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""How far `fastpre run` is: a bar on a terminal, a line now and then elsewhere (a log, a pipe, a notebook)."""
+"""How far `run` or `pack` is: a bar on a terminal, a line now and then elsewhere (a log, a pipe, a notebook)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ INTERVAL_S = 10.0  # between two lines
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[Callable[[int, int], None]]:
+def progress(total: int, work: str = "preprocessing") -> Iterator[Callable[[int, int], None]]:
     """Gives a function to be called with the numbers of files done and failed so far; all goes to stderr."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(total)
         return
-    columns = (TextColumn("preprocessing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(work), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, _failed: bar.update(task, completed=done)
