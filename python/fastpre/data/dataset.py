@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, get_worker_info
 
 from ..transforms import DecodeResizeNormalize, read_bytes
+from .stream import Stream
 
 __all__ = ["InWorker", "Indexed", "Numbered", "Samples", "checked"]
 
@@ -72,7 +73,7 @@ class InWorker:
     def __call__(self, worker: int) -> None:
         """See the class."""
         info = get_worker_info()
-        if info is not None and isinstance(info.dataset, Indexed):
+        if info is not None and isinstance(info.dataset, (Indexed, Stream)):
             object.__setattr__(info, "dataset", info.dataset.dataset)  # torch guards the attribute against assignment
         if self.init is not None:
             self.init(worker)

@@ -8,22 +8,32 @@ import dataclasses
 import enum
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, TypeAlias
 
 from .. import _core
+from ..errors import ImageError
 from .compressed import Compressed
 from .decoder import Decoded
+from .source import Source
 
 STUCK_S = 5.0  # as long as torch waits for a worker that should end
 
 
 @dataclasses.dataclass(frozen=True)
 class Failed:
-    """A batch that could not be read or decoded, and why."""
+    """A batch that could not be read or decoded, and why.
+
+    Attributes:
+        error: to be raised in the batch's place.
+        errors: of all its bad images, where that is why.
+        advanced: the batch is lost, and the next one is that after it; not so if the workers' queue is what failed.
+    """
 
     error: BaseException
+    errors: list[ImageError] = dataclasses.field(default_factory=list)
+    advanced: bool = True
 
 
 class _Mark(enum.Enum):
@@ -40,8 +50,8 @@ Outcome: TypeAlias = Decoded | Failed | Literal[_Mark.END]
 class Inline:
     """Batches read and decoded when they are asked for."""
 
-    def __init__(self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded]) -> None:
-        self._source: Iterator[Compressed] | None = source
+    def __init__(self, source: Source, decode: Callable[[Compressed], Decoded]) -> None:
+        self._source: Source | None = source
         self._decode = decode
         self._owner = os.getpid()
 
@@ -60,11 +70,14 @@ class Inline:
         if os.getpid() != self._owner:
             return  # a forked copy: nothing here is its own
         source, self._source = self._source, None
-        _end(source)
+        if source is not None:
+            source.close()
 
 
 class Prefetcher:
     """Batches decoded by a background thread, up to `depth` of them before they are asked for.
+
+    Of decoded batches, those under way included, there are `depth` here at most.
 
     The consumer puts requests into one queue, and the thread puts results into another. Both are SimpleQueues because
     `close` may run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held
@@ -78,14 +91,14 @@ class Prefetcher:
 
     def __init__(
         self,
-        source: Iterator[Compressed],
+        source: Source,
         decode: Callable[[Compressed], Decoded],
         depth: int,
         cancellation: _core.Cancellation,
         *,
         reads_here: bool,
     ) -> None:
-        self._source: Iterator[Compressed] | None = source
+        self._source: Source | None = source
         self._decode = decode
         self._owner = os.getpid()
         self._depth = depth
@@ -94,6 +107,7 @@ class Prefetcher:
         self._requests: SimpleQueue[Request] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._pending = 0  # batches that were requested and not taken
+        self._taken: Outcome | None = None  # and not given yet
         self._all_requested = False
         self._stopped = False
         self._decoding = False
@@ -113,14 +127,22 @@ class Prefetcher:
         """The next batch, or why there is none."""
         if self._stopped:
             return END
-        while self._pending <= self._depth and not self._all_requested:  # one to take now, `depth` for later
+        if self._taken is None:
+            self._request()
+            self._taken = self._outcomes.get()
+            self._pending -= 1
+        # Only now, so that there are never more than `depth` besides the consumer's. An interrupt that comes while the
+        # source is read loses nothing: what is taken is given next time.
+        self._request()
+        outcome, self._taken = self._taken, None
+        return outcome
+
+    def _request(self) -> None:
+        while self._pending < self._depth and not self._all_requested:
             request: Request = _read(self._source) if self._reads_here else READ
             self._all_requested = request is END
             self._requests.put(request)
             self._pending += 1
-        outcome = self._outcomes.get()
-        self._pending -= 1
-        return outcome
 
     def close(self) -> None:
         """Ends the thread, and the source's workers unless they are persistent."""
@@ -135,8 +157,8 @@ class Prefetcher:
             if not self._decoding:  # decoding ends; a worker may not, and then the thread waits for it alone
                 break
         source, self._source = self._source, None
-        if not self._thread.is_alive():
-            _end(source)
+        if source is not None and not self._thread.is_alive():
+            source.close()
         with contextlib.suppress(Empty):
             while True:
                 self._outcomes.get_nowait()
@@ -170,7 +192,7 @@ class Prefetcher:
             self._decoding = False
 
 
-def _read(source: Iterator[Compressed] | None) -> Compressed | Failed | Literal[_Mark.END]:
+def _read(source: Source | None) -> Compressed | Failed | Literal[_Mark.END]:
     """The next batch, or why there is none; an interrupt goes through, because the consumer may be here."""
     if source is None:
         return END
@@ -179,18 +201,12 @@ def _read(source: Iterator[Compressed] | None) -> Compressed | Failed | Literal[
     except StopIteration:
         return END
     except Exception as error:
-        return Failed(error)
+        return Failed(error, advanced=not _is_the_queues(error))
 
 
-def _end(source: Iterator[Compressed] | None) -> None:
-    """Ends a DataLoader iterator's workers, unless they are persistent.
-
-    Its `__del__` would too, but an error from a worker has a traceback that keeps it, in a cycle; and when the garbage
-    collector gets to it, the queues are closed first and torch waits 5 s for each worker.
-    """
-    shut_down = getattr(source, "_shutdown_workers", None)
-    if shut_down is not None and not getattr(source, "_persistent_workers", True):
-        shut_down()
+def _is_the_queues(error: Exception) -> bool:
+    """True if DataLoader has lost a worker, or waited too long: the dataset raised nothing."""
+    return type(error) is RuntimeError and str(error).startswith(("DataLoader ", "Pin memory thread"))
 
 
 def _decoded(decode: Callable[[Compressed], Decoded], batch: Compressed) -> Decoded | Failed:
