@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ..errors import ImageError
 from .cuda_stream import hand_over
 from .epoch import Epoch
-from .prefetch import END, Failed, Outcome
+from .prefetch import END, Ending, Failed, Inline, Outcome, Prefetcher
 
 __all__ = ["Batches"]
 
@@ -23,10 +23,10 @@ class Owner(Protocol):
 class Batches(Iterator[Any]):
     """One epoch of a `Loader`, which begins with the first `next()`. Dropping it, or `close()`, ends its workers."""
 
-    def __init__(self, loader: Owner, begin: Callable[[], Epoch]) -> None:
+    def __init__(self, loader: Owner, begin: Callable[[], tuple[Epoch, Inline | Prefetcher]]) -> None:
         self._loader = loader
         self._begin = begin
-        self._epoch: Epoch | None = None
+        self._begun: tuple[Epoch, Inline | Prefetcher] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -43,13 +43,12 @@ class Batches(Iterator[Any]):
             raise StopIteration
         outcome: Outcome = END
         try:
-            if self._epoch is None:
-                self._epoch = self._begin()
-                self._finalizer = weakref.finalize(self, self._epoch.close)
+            if self._begun is None:
+                self._begun = self._begin()
+                self._finalizer = weakref.finalize(self, _end, self._begun[0], self._begun[1].ending)
                 self._finalizer.atexit = False  # too late by then; see Prefetcher
-            outcome = self._epoch.take()
+            outcome = self._begun[0].take(self._begun[1])
             if isinstance(outcome, Failed):
-                self._loader.errors = outcome.errors
                 raise outcome.error
         except BaseException:
             # Or the traceback would keep the iterator, its thread and its workers as long as the error is kept, which a
@@ -67,5 +66,10 @@ class Batches(Iterator[Any]):
     def close(self) -> None:
         """Ends the iteration: its thread, and its workers unless they are persistent. May be called twice."""
         self._closed = True
-        if self._epoch is not None:
+        if self._begun is not None:
             self._finalizer()
+
+
+def _end(epoch: Epoch, ending: Ending) -> None:
+    ending.close()
+    epoch.close()

@@ -21,7 +21,6 @@ class Epoch:
         number: of the epoch.
         base_seed: see `State`.
         position: counts the batches.
-        decoded: where the batches come from.
         raises: a batch with a bad image gives its first error.
         report: gets the bad images.
         clock: gets the times.
@@ -36,7 +35,6 @@ class Epoch:
         number: int,
         base_seed: int,
         position: Position,
-        decoded: Inline | Prefetcher,
         *,
         raises: bool,
         report: Report,
@@ -47,22 +45,26 @@ class Epoch:
         self.over = False
         self._base_seed = base_seed
         self._position = position
-        self._decoded = decoded
         self._raises = raises
         self._report = report
         self._clock = clock
         self._shown = shown
         self._gave: float | None = None  # when
 
-    def take(self) -> Outcome:
-        """The next batch, or why there is none."""
+    def take(self, decoded: Inline | Prefetcher) -> Outcome:
+        """The next batch, or why there is none.
+
+        Args:
+            decoded: where it comes from. It is the iteration's alone: an error that waits in there leads to the
+                iteration, which must be dropped with its last reference though the loader keeps the epoch.
+        """
         asked = time.perf_counter()
         clock = self._clock
         if self._gave is not None:
             clock.consumer_s += asked - self._gave
         outcome: Outcome = END
         try:
-            outcome = self._decoded.take()
+            outcome = decoded.take()
         finally:
             self._gave = time.perf_counter()
             clock.waiting_s += self._gave - asked
@@ -74,7 +76,9 @@ class Epoch:
         if self._shown is not None:
             stats = self.stats()
             self._shown.update(stats.images, f"waited {stats.waited:.0%}, {stats.failed:,} failed")
-        return Failed(outcome.errors[0], outcome.errors) if self._raises and outcome.errors else outcome
+        if self._raises and isinstance(outcome, Decoded) and outcome.errors:
+            return Failed(outcome.errors[0])
+        return outcome
 
     def state(self) -> State:
         """Where it is.
@@ -89,8 +93,7 @@ class Epoch:
         return self._clock.stats(self.number)
 
     def close(self) -> None:
-        """Ends its thread, and its workers unless they are persistent."""
-        self._decoded.close()
+        """There are no more batches to come."""
         self._position.release()
         if self._shown is not None:
             self._shown.close(f"epoch {self.number}: {self.stats().summary()}")

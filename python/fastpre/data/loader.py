@@ -37,8 +37,8 @@ class Loader:
 
     A batch is what `torch.utils.data.DataLoader` would give if the samples' images were (C, H, W) tensors: the
     (N, C, H, W) tensor alone, or for tuples (image, *targets) a list [tensor, *collated targets], and so on for
-    lists and named tuples. Only images are put on `device`. Every `iter()` is an epoch of its own, which begins with its
-    first batch; several may be under way at once.
+    lists and named tuples. Only images are put on `device`. Every `iter()` is an epoch of its own, which begins with
+    its first batch; several may be under way at once.
 
     Epochs are numbered, from 0 on, by the loops themselves, or by `set_epoch`. The sampler, the batch sampler and the
     dataset are told where they have a `set_epoch`; a sampler whose `epoch` you set is believed, so that scripts which
@@ -66,8 +66,8 @@ class Loader:
         progress: show how far an epoch is, and what it took, on stderr: a bar on a terminal, elsewhere a line every ten
             seconds.
         num_threads: decoding threads. None: the CPUs that this process may use.
-        prefetch_batches: how many batches a background thread decodes ahead: so many, the one under way included, are in
-            memory besides the loop's own. 0: the consuming thread decodes.
+        prefetch_batches: how many batches a background thread decodes ahead. So many, the one under way included, are
+            in memory besides the loop's own. 0: the consuming thread decodes.
             With num_workers=0 items are read by the consuming thread all the same, as DataLoader does, so that the
             dataset needs no locks and random numbers come in a fixed order.
         pin_memory: put what is yielded on the CPU into page-locked memory: targets, and images if device="cpu". torch
@@ -77,7 +77,7 @@ class Loader:
             batches of compressed bytes that each worker holds ready.
 
     Attributes:
-        errors: what was wrong with images of the batch that was given last, or raised.
+        errors: with on_error="fill" and "skip", what was wrong with images of the batch that was given last.
 
     Raises:
         BackendUnavailable: the device, or pinned memory, cannot be had here.
@@ -125,7 +125,6 @@ class Loader:
         self._reading = Reading(
             dataset,
             None if seed is None else integer("seed", seed, least=0, below=None),
-            persistent_workers,
             {
                 "batch_size": batch_size,
                 "shuffle": shuffle,
@@ -142,6 +141,7 @@ class Loader:
                 "generator": generator,
                 "prefetch_factor": prefetch_factor,
             },
+            persistent_workers=persistent_workers,
         )
         self._epochs = Epochs(dataset, self.batch_sampler, self.sampler)
         self._epoch: Epoch | None = None  # the one that was begun last
@@ -208,8 +208,8 @@ class Loader:
         """The place in the epoch that was begun last, after the batches that were delivered, as a plain dict.
 
         JSON takes it, if it takes the dataset's own state. Batches that were only read or decoded ahead do not count.
-        After an epoch's last batch the place is its end, as with torchdata's `StatefulDataLoader`, and once the loop has
-        noticed the end, the next epoch's beginning.
+        After an epoch's last batch the place is its end, as with torchdata's `StatefulDataLoader`, and once the loop
+        has noticed the end, the next epoch's beginning.
 
         Raises:
             TypeError: the dataset is a datapipe.
@@ -252,7 +252,7 @@ class Loader:
         """Where the time of the epoch that was begun last goes, up to now."""
         return Clock().stats(self._epochs.coming()) if self._epoch is None else self._epoch.stats()
 
-    def _begin(self) -> Epoch:
+    def _begin(self) -> tuple[Epoch, Inline | Prefetcher]:
         """Begins an epoch, or goes on with one that was loaded."""
         number, resume = self._epochs.coming(), self._resume
         if resume is not None and resume.epoch != number:
@@ -270,20 +270,19 @@ class Loader:
         else:
             decoded = Inline(begun.source, decode)
         if begun.workers:
-            self._reading.served = decoded
+            self._reading.served = decoded.ending
         self._epochs.begin()
         self._resume = None
         self._epoch = Epoch(
             number,
             begun.base_seed,
             begun.position,
-            decoded,
             raises=self._decoder.on_error == "raise",
             report=self._report,
             clock=clock,
             shown=Progress(f"epoch {number}", self._reading.images()) if self._progress else None,
         )
-        return self._epoch
+        return self._epoch, decoded
 
     def _background_decoder(self, cancellation: _core.Cancellation) -> Callable[[Compressed], Decoded]:
         preprocessor, on_error, fill = self._decoder.preprocessor, self._decoder.on_error, self._decoder.fill

@@ -43,7 +43,8 @@ class Order:
         return self._drawing
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return iter(self._drawing)
+        self._drawing.start()
+        return self._drawing
 
     def __len__(self) -> int:
         return len(self._batches)  # type: ignore[arg-type]
@@ -87,13 +88,12 @@ class Drawing(Iterator[list[Any]]):
         self._indices: Iterator[list[Any]] | None = None
         self._made: list[dict[str, bytes]] = []  # the generators' states before and after the iterator was made
 
-    def __iter__(self) -> Iterator[list[Any]]:
-        # As DataLoader, which makes the sampler's iterator at once, and with workers twice.
+    def start(self) -> None:
+        """Has the sampler make its iterator, when DataLoader would: at once, and with workers twice."""
         if self._resume is None:
             before = self._states()
             self._indices = iter(self._batches)
             self._made = [before, self._states()]
-        return self
 
     def __next__(self) -> list[Any]:
         """The next batch's indices.
@@ -114,7 +114,7 @@ class Drawing(Iterator[list[Any]]):
         self._digests.append(self._last)
         return batch
 
-    def deliver(self, arrived: Arrived | None) -> None:  # noqa: ARG002
+    def deliver(self, arrived: Arrived | None) -> None:
         """Counts the next batch, or an error in its place."""
         self._delivered += 1
         if self._digests:  # else the error was ours

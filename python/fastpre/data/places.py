@@ -43,7 +43,7 @@ class Places:
         self._delivered += 1
         if arrived is not None:
             self._places = list(self._places)
-            self._places[arrived.worker] = (arrived.samples, arrived.state)
+            self._places[arrived.worker] = [arrived.samples, arrived.state]
             self._next_worker = (arrived.worker + 1) % len(self._places)
 
     def release(self) -> None:
@@ -65,6 +65,6 @@ class Nowhere:
     def release(self) -> None:
         """Nothing to let go of."""
 
-    def state(self, epoch: int, base_seed: int) -> State:  # noqa: ARG002
+    def state(self, epoch: int, base_seed: int) -> State:
         """See the class."""
         raise TypeError("the place in a datapipe is not known; those in map-style and iterable datasets are")

@@ -13,7 +13,7 @@ from .compressed import pack
 from .dataset import InWorker, checked
 from .order import Order, current, restore
 from .places import Nowhere, PackStream, Places
-from .prefetch import Inline, Prefetcher
+from .prefetch import Ending
 from .source import Source
 from .state import Made, Position, State
 from .stats import Clock
@@ -53,7 +53,13 @@ class Reading:
     """
 
     def __init__(
-        self, dataset: Any, seed: int | None, persistent_workers: bool, arranged: dict[str, Any], options: dict[str, Any]
+        self,
+        dataset: Any,
+        seed: int | None,
+        arranged: dict[str, Any],
+        options: dict[str, Any],
+        *,
+        persistent_workers: bool,
     ) -> None:
         self._user = dataset
         self._seed = seed
@@ -74,7 +80,7 @@ class Reading:
         if not self.iterable:
             self._order = Order(self.arranged.batch_sampler, self._generator, self._seeded)  # type: ignore[arg-type]
         self._kept: DataLoader[Any] | None = None  # with the persistent workers
-        self.served: Inline | Prefetcher | None = None
+        self.served: Ending | None = None
         self._beginning = threading.Lock()
 
     @property
@@ -114,9 +120,14 @@ class Reading:
                 generator.manual_seed((self._seed + epoch) % (1 << 64))  # type: ignore[operator]
             base_seed = self._base_seed() if resume is None or resume.base_seed is None else resume.base_seed
             busy = self.served is not None and self.served.open
+            model = torch.default_generator.get_state() if resume is not None and resume.base_seed is not None else None
             # The persistent workers' copies of an iterable dataset cannot be told where to go on.
             workers = self.arranged.persistent_workers and not busy and (resume is None or not self.iterable)
-            batches, position = self._batches(workers, resume)
+            try:
+                batches, position = self._batches(workers, resume)
+            finally:
+                if model is not None:  # what DataLoader draws was drawn before the state was saved
+                    torch.default_generator.set_state(model)
         first = position.samples if isinstance(position, Places) else 0
         return Begun(Source(batches, base_seed, epoch, first, clock), position, base_seed, workers)
 

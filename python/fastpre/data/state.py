@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 __all__ = ["Arrived", "Made", "Place", "Position", "State"]
 
 VERSION = 1
-Place = tuple[int, Any]  # of one process: samples that were delivered, and what the dataset's own state_dict said then
+Place = list[Any]  # of one process: samples that were delivered; states of the dataset and its iterator, or None
 
 
 class Arrived(NamedTuple):
@@ -86,10 +86,7 @@ class State:
         for name, here in dataclasses.asdict(made).items():
             if saved[name] != here:
                 raise ValueError(f"the state is of a loader with {name}={saved[name]!r}; this one has {name}={here!r}")
-        values = {field.name: saved[field.name] for field in dataclasses.fields(cls)}
-        if values["places"] is not None:
-            values["places"] = [place and (place[0], place[1]) for place in values["places"]]
-        return cls(**values)
+        return cls(**{field.name: saved[field.name] for field in dataclasses.fields(cls)})
 
 
 class Position(Protocol):

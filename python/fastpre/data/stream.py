@@ -64,8 +64,8 @@ class Stream(IterableDataset[Any]):
         dataset = self.dataset if _has_state(self.dataset) else None
         if dataset is not None and states is not None:
             dataset.load_state_dict(states[0])
-        iterator = iter(self.dataset)
-        own = iterator if iterator is not dataset and _has_state(iterator) else None
+        iterator: Iterator[Any] = iter(self.dataset)
+        own: Any = iterator if iterator is not dataset and _has_state(iterator) else None
         if own is not None and states is not None:
             own.load_state_dict(states[1])
         self._stateful = (dataset, own)
