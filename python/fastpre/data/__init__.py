@@ -3,6 +3,10 @@
 loader = fastpre.data.Loader(fastpre.data.ImageFolder("train"), spec, batch_size=256, num_workers=4, device="cuda")
 for images, labels in loader: ...
 
+The way of a batch: `reading` begins an epoch, whose indices `order` gives (or whose place in an iterable dataset
+`stream` finds); `source` hands over what workers have read and packed; `decoder` decodes it, in the thread of
+`prefetch`; `epoch` counts it as delivered, for `state`, `report` and `stats`; `batches` gives it to the loop.
+
 The way of an error: `compressed` carries an unreadable file as a value, `decoder` skips or fills the images that
 failed, `prefetch` keeps what else a worker or the device raised, and `batches` raises it in its batch's place.
 """
@@ -14,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from .collate import collate
 from .loader import Loader
+from .report import BadImage, Report
+from .stats import Stats
 
 if TYPE_CHECKING:
     from .folder import IgnoredImagesWarning, ImageFolder
 
-__all__ = ["IgnoredImagesWarning", "ImageFolder", "Loader", "collate"]
+__all__ = ["BadImage", "IgnoredImagesWarning", "ImageFolder", "Loader", "Report", "Stats", "collate"]
 
 
 def __getattr__(name: str) -> Any:
