@@ -161,7 +161,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 def test_a_bar_on_a_terminal(batch: list[bytes], terminal: pytest.CaptureFixture[str]) -> None:
     loader = load(batch, batch_size=4, progress=True)
     for _ in loader:
-        sys.stdout.write("a line of the loop's")
+        sys.stdout.write("a line of the loop's\n")
     text = terminal.readouterr().err
     assert "8/12" in text
     assert "waited" in text
