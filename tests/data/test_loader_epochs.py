@@ -33,7 +33,7 @@ def test_a_seed_decides_the_order(workers: int, batch: list[bytes]) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     loader.set_epoch(7)
     assert [labels(loader) for _ in range(2)] == [permutation(47), permutation(48)]
-    loader.set_epoch(7)
+    loader.sampler.set_epoch(7)  # as Lightning does
     assert labels(loader) == permutation(47)
     theirs: Any = DistributedSampler(Items(batch), num_replicas=1, rank=0, seed=40)
     assert [100 + index for index in theirs] == permutation(40)

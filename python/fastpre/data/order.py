@@ -10,14 +10,37 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from torch.utils.data import RandomSampler
 
 from .state import Arrived, State
 
-__all__ = ["Drawing", "Order", "current", "restore"]
+__all__ = ["Drawing", "Order", "Shuffled", "current", "restore"]
 
 Generators = dict[str, torch.Generator]
 
 DEFAULT = "default"  # the name of torch's own generator
+
+
+class Shuffled(RandomSampler):
+    """Every sample once, in an order that the seed and the number of the epoch decide, as in `DistributedSampler`.
+
+    Args:
+        dataset: has a length.
+        seed: of the loader.
+    """
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        super().__init__(dataset)
+        self.seed = seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed((self.seed + self.epoch) % (1 << 64))
+        return iter(torch.randperm(len(self.data_source), generator=generator).tolist())
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch whose order the next `iter()` gives."""
+        self.epoch = epoch
 
 
 class Order:
@@ -26,15 +49,11 @@ class Order:
     Args:
         batches: the batch sampler that makes the order.
         generator: what the loader was given to draw from, if anything.
-        seeded: generators that the loader seeds for each epoch, so that their states need not be kept.
     """
 
-    def __init__(
-        self, batches: Iterable[list[Any]], generator: torch.Generator | None, seeded: tuple[torch.Generator, ...]
-    ) -> None:
+    def __init__(self, batches: Iterable[list[Any]], generator: torch.Generator | None) -> None:
         self._batches = batches
         self._generator = generator
-        self._seeded = seeded
         self._drawing = self.begin(None)
 
     def begin(self, resume: State | None) -> Drawing:
@@ -52,7 +71,7 @@ class Order:
     def generators(self) -> Generators:
         """What an order may be drawn from: torch's own generator, the loader's, and those of the samplers."""
         found: Generators = {DEFAULT: torch.default_generator}
-        known = [torch.default_generator, *self._seeded]
+        known = [torch.default_generator]
         sampler, path, seen = self._batches, "batch_sampler", set[int]()
         candidates: list[tuple[str, Any]] = [("generator", self._generator)]
         while sampler is not None and id(sampler) not in seen:

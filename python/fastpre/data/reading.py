@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset, IterDataPipe, RandomSampler
+from torch.utils.data import DataLoader, IterableDataset, IterDataPipe
 
 from .compressed import pack
 from .dataset import InWorker, checked
-from .order import Order, current, restore
+from .order import Order, Shuffled, current, restore
 from .places import Nowhere, PackStream, Places
 from .prefetch import Ending
 from .source import Source
@@ -64,21 +64,18 @@ class Reading:
         self._user = dataset
         self._seed = seed
         self._generator: torch.Generator | None = options["generator"]
-        self._seeded: tuple[torch.Generator, ...] = ()
         self._dataset = checked(dataset)
         self._options = {**options, "worker_init_fn": InWorker(options["worker_init_fn"]), "collate_fn": pack}
         if seed is not None:
-            self._seeded = (torch.Generator(), torch.Generator())  # for the workers' seeds, and for the order
-            self._options["generator"] = self._seeded[0]
+            self._options["generator"] = torch.Generator()  # for the workers' seeds
             if arranged["shuffle"] and arranged["sampler"] is None and arranged["batch_sampler"] is None:
-                shuffled = RandomSampler(self._dataset, generator=self._seeded[1])  # type: ignore[arg-type]
-                arranged = {**arranged, "shuffle": None, "sampler": shuffled}
+                arranged = {**arranged, "shuffle": None, "sampler": Shuffled(self._dataset, seed)}
         self.arranged: DataLoader[Any] = DataLoader(
             self._dataset, persistent_workers=persistent_workers, **arranged, **self._options
         )
         self._order: Order | None = None
         if not self.iterable:
-            self._order = Order(self.arranged.batch_sampler, self._generator, self._seeded)  # type: ignore[arg-type]
+            self._order = Order(self.arranged.batch_sampler, self._generator)  # type: ignore[arg-type]
         self._kept: DataLoader[Any] | None = None  # with the persistent workers
         self.served: Ending | None = None
         self._beginning = threading.Lock()
@@ -116,8 +113,8 @@ class Reading:
     def begin(self, epoch: int, resume: State | None, clock: Clock) -> Begun:
         """An epoch, from its beginning or where a state of it says."""
         with self._beginning:
-            for generator in self._seeded:
-                generator.manual_seed((self._seed + epoch) % (1 << 64))  # type: ignore[operator]
+            if self._seed is not None:
+                self._options["generator"].manual_seed((self._seed + epoch) % (1 << 64))
             base_seed = self._base_seed() if resume is None or resume.base_seed is None else resume.base_seed
             busy = self.served is not None and self.served.open
             model = torch.default_generator.get_state() if resume is not None and resume.base_seed is not None else None
