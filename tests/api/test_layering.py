@@ -20,7 +20,7 @@ LAYERS = (
     ("_core", "errors", "typing"),
     ("_backend",),
     ("interop",),  # readers of other libraries' transforms: they give fields and know no Spec
-    ("spec", "result", "augment", "_devices"),
+    ("spec", "result", "augment", "_devices", "_progress"),
     ("preprocessor", "planning", "transcoding"),
     ("transforms", "interop.huggingface", "interop.ray"),
     ("data",),

@@ -13,7 +13,7 @@ from PIL import Image
 
 import fastpre
 from command_line import GOOD, call, images, metadata
-from fastpre.cli import progress
+from fastpre import _progress
 
 
 def test_run_writes_the_tensor_and_names_the_bad_file(folder: Path, tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ def test_the_contact_sheet_shows_the_pictures(tmp_path: Path) -> None:
 def test_lines_of_progress_without_a_terminal(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("run", folder, "-o", tmp_path / "out.npy", "--batch-size", 2, "--json")
     assert "images/s" not in call(*arguments).stderr  # it takes no ten seconds
-    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(_progress, "INTERVAL_S", 0.0)
     result = call(*arguments)
     lines = [line for line in result.stderr.splitlines() if "images/s" in line]
-    assert [line.partition(" images, ")[0] for line in lines] == ["2 of 6", "4 of 6"]
+    assert [line.partition(" images, ")[0] for line in lines] == ["preprocessing: 2 of 6", "preprocessing: 4 of 6"]
     assert [line.rpartition(", ")[2] for line in lines] == ["0 failed", "1 failed"]
     assert json.loads(result.stdout)["images"] == 5
 

@@ -6,6 +6,10 @@ for images, labels in loader: ...
 Sources, whose samples `Loader`, `collate` and DataLoader take: `ImageFolder`, `Files`, `IndexedShards`, `Columns`,
 `Parquet`, `Lmdb` and `Remote` have random access; `Shards`, `Parquet.stream` and `Stream` are iterable.
 
+The way of a batch: `reading` begins an epoch, whose indices `order` gives (or whose place in an iterable dataset
+`stream` finds); `source` hands over what workers have read and packed; `decoder` decodes it, in the thread of
+`prefetch`; `epoch` counts it as delivered, for `state`, `report` and `stats`; `batches` gives it to the loop.
+
 The way of an error: a source gives an `ImageReadError` for an image that it cannot have, `compressed` carries it (or an
 unreadable file) as a value, `decoder` skips or fills the images that failed, `prefetch` keeps what else a worker or the
 device raised, and `batches` raises it in its batch's place.
@@ -18,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from .collate import collate
 from .loader import Loader
+from .report import BadImage, Report
 from .sources.columns import Columns
 from .sources.files import Files
 from .sources.indexed_shards import IndexedShards
@@ -26,11 +31,13 @@ from .sources.parquet import Parquet, ParquetStream
 from .sources.remote import Remote
 from .sources.shards import Shards
 from .sources.stream import Stream
+from .stats import Stats
 
 if TYPE_CHECKING:
     from .folder import IgnoredImagesWarning, ImageFolder
 
 __all__ = [
+    "BadImage",
     "Columns",
     "Files",
     "IgnoredImagesWarning",
@@ -41,7 +48,9 @@ __all__ = [
     "Parquet",
     "ParquetStream",
     "Remote",
+    "Report",
     "Shards",
+    "Stats",
     "Stream",
     "collate",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from ..errors import ImageError
 from .cuda_stream import hand_over
-from .prefetch import END, Failed, Inline, Outcome, Prefetcher
+from .epoch import Epoch
+from .prefetch import END, Ending, Failed, Inline, Outcome, Prefetcher
 
 __all__ = ["Batches"]
 
@@ -20,16 +21,16 @@ class Owner(Protocol):
 
 
 class Batches(Iterator[Any]):
-    """One epoch of a `Loader`. Dropping it, or `close()`, ends its thread and workers."""
+    """One epoch of a `Loader`, which begins with the first `next()`. Dropping it, or `close()`, ends its workers."""
 
-    def __init__(self, loader: Owner, decoded: Inline | Prefetcher) -> None:
+    def __init__(self, loader: Owner, begin: Callable[[], tuple[Epoch, Inline | Prefetcher]]) -> None:
         self._loader = loader
-        self._decoded = decoded
-        self._finalizer = weakref.finalize(self, decoded.close)
-        self._finalizer.atexit = False  # too late by then; see Prefetcher
+        self._begin = begin
+        self._begun: tuple[Epoch, Inline | Prefetcher] | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
-        return f"Batches({self._loader!r}, {'open' if self._finalizer.alive else 'closed'})"
+        return f"Batches({self._loader!r}, {'closed' if self._closed else 'open'})"
 
     def __next__(self) -> Any:
         """The next batch.
@@ -38,9 +39,15 @@ class Batches(Iterator[Any]):
             ImageError: with on_error="raise".
             Exception: whatever the dataset, a worker or the device raised, in its batch's place.
         """
+        if self._closed:
+            raise StopIteration
         outcome: Outcome = END
         try:
-            outcome = self._decoded.take()
+            if self._begun is None:
+                self._begun = self._begin()
+                self._finalizer = weakref.finalize(self, _end, self._begun[0], self._begun[1].ending)
+                self._finalizer.atexit = False  # too late by then; see Prefetcher
+            outcome = self._begun[0].take(self._begun[1])
             if isinstance(outcome, Failed):
                 raise outcome.error
         except BaseException:
@@ -58,4 +65,11 @@ class Batches(Iterator[Any]):
 
     def close(self) -> None:
         """Ends the iteration: its thread, and its workers unless they are persistent. May be called twice."""
-        self._finalizer()
+        self._closed = True
+        if self._begun is not None:
+            self._finalizer()
+
+
+def _end(epoch: Epoch, ending: Ending) -> None:
+    ending.close()
+    epoch.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import numbers
 from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,6 +16,7 @@ from .._backend import sources
 from ..errors import ImageError, ImageReadError
 from .dataset import Numbered
 from .sources.lost import with_targets
+from .state import Arrived
 
 __all__ = ["Compressed", "pack", "select", "with_first"]
 
@@ -32,18 +35,39 @@ class Compressed(NamedTuple):
         names: the images' paths where they are known.
         indices: the samples' indices in the dataset; None if it has none.
         rest: the collated samples, without what belongs at index 0; None where samples are images alone.
+        arrived: of an iterable dataset.
+        seed, epoch, first: the loader's seed, or one that it drew; the number of the epoch; and how many samples came
+            before in it. The loader knows them, and no worker.
     """
 
     images: list[Any]
     names: list[str | None]
     indices: list[Any] | None
     rest: Any
+    arrived: Arrived | None = None
+    seed: int = 0
+    epoch: int = 0
+    first: int = 0
+
+    def seeds(self) -> list[int]:
+        """32 bits for each sample, made from the seed, the epoch and the sample's index in the dataset.
+
+        They do not depend on batches, threads and workers. An iterable dataset's samples have no index: their place in
+        the epoch stands for it.
+        """
+        indices = range(self.first, self.first + len(self.images)) if self.indices is None else self.indices
+        return [_hash(self.seed, self.epoch, index) for index in indices]
 
     def locate(self, error: ImageError) -> ImageError:
         """Adds to one of this batch's errors where its image came from."""
         if error.index is not None:
             error.locate(self.names[error.index], self.indices and self.indices[error.index])
         return error
+
+
+def _hash(seed: int, epoch: int, index: Any) -> int:
+    key = int(index) if isinstance(index, numbers.Integral) else index  # NumPy's integers print otherwise
+    return int.from_bytes(hashlib.blake2b(repr((seed, epoch, key)).encode(), digest_size=4).digest(), "little")
 
 
 def pack(samples: list[Any]) -> Compressed:

@@ -20,7 +20,7 @@ class OnStream:
     def __call__(self, batch: Compressed) -> Decoded:
         """The batch, and in `ready` the event of its end."""
         with torch.cuda.stream(self._stream):
-            decoded = self._decoder(batch)
+            decoded = self._decoder.attempt(batch)
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(self._stream)
         return decoded._replace(ready=ready)

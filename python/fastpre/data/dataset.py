@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, ge
 
 from ..transforms import DecodeResizeNormalize, read_bytes
 from .sources.files import file_sample
+from .stream import Stream
 
 __all__ = ["InWorker", "Indexed", "Numbered", "Samples", "checked"]
 
@@ -73,7 +74,7 @@ class InWorker:
     def __call__(self, worker: int) -> None:
         """See the class."""
         info = get_worker_info()
-        if info is not None and isinstance(info.dataset, Indexed):
+        if info is not None and isinstance(info.dataset, (Indexed, Stream)):
             object.__setattr__(info, "dataset", info.dataset.dataset)  # torch guards the attribute against assignment
         if self.init is not None:
             self.init(worker)

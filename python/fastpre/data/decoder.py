@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any, NamedTuple
 
 import torch
@@ -10,10 +12,28 @@ from .. import _core
 from .._backend.arguments import check_on_error
 from ..errors import ImageError
 from ..preprocessor import Preprocessor
+from ..result import Result
 from ..spec import OnError
 from .compressed import Compressed, select, with_first
+from .state import Arrived
 
-__all__ = ["Decoded", "Decoder"]
+__all__ = ["Decoded", "Decoder", "Tally"]
+
+
+class Tally(NamedTuple):
+    """What a batch took.
+
+    Attributes:
+        images: bad ones included.
+        bytes: of the compressed images, as far as they could be had.
+        seconds: of the call that decoded.
+        stages_us: microseconds of threads, by stage.
+    """
+
+    images: int
+    bytes: int
+    seconds: float
+    stages_us: dict[str, float]
 
 
 class Decoded(NamedTuple):
@@ -22,13 +42,17 @@ class Decoded(NamedTuple):
     Attributes:
         tensor: (N, C, H, W).
         value: the tensor, or where samples have targets, these with the tensor first.
-        errors: what was wrong with the images that were skipped or filled.
+        errors: what was wrong with the images that failed.
+        tally: for `Stats`.
+        arrived: as in `Compressed`.
         ready: on CUDA, when decoded on a stream that is not the consumer's: what the consumer's must wait for.
     """
 
     tensor: torch.Tensor
     value: Any
     errors: list[ImageError]
+    tally: Tally
+    arrived: Arrived | None
     ready: torch.cuda.Event | None = None
 
 
@@ -53,17 +77,43 @@ class Decoder:
         return f"Decoder({self.preprocessor!r}, {policy})"
 
     def __call__(self, batch: Compressed, out: torch.Tensor | None = None) -> Decoded:
-        """The batch with its images decoded; those that are skipped take their targets with them."""
-        try:
-            call = self.preprocessor._call(self.fill, cancellation=self.cancellation)
-            result = self.preprocessor._run(batch.images, out, self.on_error, call)
-        except ImageError as error:
-            batch.locate(error)
-            raise
+        """The batch with its images decoded; those that are skipped take their targets with them.
+
+        Raises:
+            ImageError: with on_error="raise", the first image's.
+        """
+        decoded = self.attempt(batch, out)
+        if self.on_error == "raise" and decoded.errors:
+            raise decoded.errors[0]
+        return decoded
+
+    def attempt(self, batch: Compressed, out: torch.Tensor | None = None) -> Decoded:
+        """The same, but with on_error="raise" the errors of all images, so that a report can name each."""
+        began = time.perf_counter()
+        call = self.preprocessor._call(self.fill, cancellation=self.cancellation)
+        on_error = "fill" if self.on_error == "raise" else self.on_error
+        result = self.preprocessor._run(batch.images, out, on_error, call)
         errors = [batch.locate(error) for error in result.errors if isinstance(error, ImageError)]
-        rest = batch.rest
-        if rest is None:
-            return Decoded(result.tensor, result.tensor, errors)
-        if len(result.indices) < len(batch.images):
-            rest = select(rest, result.indices)
-        return Decoded(result.tensor, with_first(rest, result.tensor), errors)
+        rest, value = batch.rest, result.tensor
+        if rest is not None:
+            if len(result.indices) < len(batch.images):
+                rest = select(rest, result.indices)
+            value = with_first(rest, result.tensor)
+        return Decoded(result.tensor, value, errors, _tally(batch, result, time.perf_counter() - began), batch.arrived)
+
+
+def _tally(batch: Compressed, result: Result[Any], seconds: float) -> Tally:
+    stages_us: dict[str, float] = {}
+    for image in result.images:
+        for stage, spent in image.stages_us.items():
+            stages_us[stage] = stages_us.get(stage, 0.0) + spent
+    return Tally(len(batch.images), sum(map(_size, batch.images)), seconds, stages_us)
+
+
+def _size(image: Any) -> int:
+    if isinstance(image, bytes):
+        return len(image)
+    try:
+        return os.stat(image).st_size if isinstance(image, str) else 0
+    except (OSError, ValueError):  # gone, or no path at all: an error by now
+        return 0

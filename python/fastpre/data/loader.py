@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from multiprocessing.context import BaseContext
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset, Sampler
+from torch.utils.data import Sampler
 
 from .. import _core
 from .._backend.arguments import integer
 from .._backend.forks import refuse_forked_worker
+from .._progress import Progress
 from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec
 from .batches import Batches
-from .compressed import Compressed, pack
+from .compressed import Compressed
 from .cuda_stream import OnStream
-from .dataset import InWorker, Samples, checked
+from .dataset import Samples
 from .decoder import Decoded, Decoder
+from .epoch import Epoch
+from .epochs import Epochs
 from .prefetch import Inline, Prefetcher
+from .reading import Reading
+from .report import Report
+from .state import State
+from .stats import Clock, Stats
 
 __all__ = ["Loader"]
 
@@ -31,8 +38,13 @@ class Loader:
 
     A batch is what `torch.utils.data.DataLoader` would give if the samples' images were (C, H, W) tensors: the
     (N, C, H, W) tensor alone, or for tuples (image, *targets) a list [tensor, *collated targets], and so on for
-    lists and named tuples. Only images are put on `device`. Every `iter()` is an epoch of its own; several may be
-    under way at once.
+    lists and named tuples. Only images are put on `device`. Every `iter()` is an epoch of its own, which begins with
+    its first batch; several may be under way at once.
+
+    Epochs are numbered, from 0 on, by the loops themselves, or by `set_epoch`. The sampler, the batch sampler and the
+    dataset are told where they have a `set_epoch`; a sampler whose `epoch` you set is believed, so that scripts which
+    call `loader.sampler.set_epoch(epoch)` go on to work. `state_dict` and `load_state_dict` save and restore the place
+    in the middle of an epoch, to the sample; `report` names the bad images; `stats` says where the time goes.
 
     Args:
         dataset: a map-style or iterable Dataset, or a list, tuple or other sequence. Its items are images, or tuples
@@ -48,11 +60,19 @@ class Loader:
             after), "fill" the image's slot with `fill`, or "skip" the image and its targets (a batch can become
             empty, N = 0).
         fill: the value of a failed image's slot, in the output's scale.
+        seed: decides, with the number of the epoch, the order of shuffle=True (a permutation by
+            `torch.Generator().manual_seed(seed + epoch)`, as `DistributedSampler` draws it), workers' seeds and
+            augmentations' draws. Nothing is then drawn from torch's own generator, so `generator` is not needed. None:
+            all is drawn as by DataLoader: from `generator`, or torch's own.
+        progress: show how far an epoch is, and what it took, on stderr: a bar on a terminal, elsewhere a line every ten
+            seconds.
         num_threads: decoding threads. None: the CPUs that this process may use.
-        prefetch_batches: how many batches a background thread decodes ahead. 0: the consuming thread decodes.
+        prefetch_batches: how many batches a background thread decodes ahead. So many, the one under way included, are
+            in memory besides the loop's own. 0: the consuming thread decodes.
             With num_workers=0 items are read by the consuming thread all the same, as DataLoader does, so that the
             dataset needs no locks and random numbers come in a fixed order.
-        pin_memory: put what is yielded on the CPU into page-locked memory: targets, and images if device="cpu".
+        pin_memory: put what is yielded on the CPU into page-locked memory: targets, and images if device="cpu". torch
+            keeps such memory for the next batches; of other large batches the last two that were freed are kept.
         batch_size, num_workers, shuffle, sampler, batch_sampler, drop_last, prefetch_factor, persistent_workers,
         generator, worker_init_fn, multiprocessing_context, timeout: as in DataLoader; `prefetch_factor` counts the
             batches of compressed bytes that each worker holds ready.
@@ -88,6 +108,8 @@ class Loader:
         num_threads: int | None = None,
         prefetch_batches: int = 2,
         pin_memory: bool = False,
+        seed: int | None = None,
+        progress: bool = False,
     ) -> None:
         if batch_size is None:
             raise ValueError("batch_size=None (a dataset of ready batches) is not supported; batches are made here")
@@ -98,29 +120,36 @@ class Loader:
         if pin_memory and not torch.cuda.is_available():
             raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
         self._prefetch_batches = integer("prefetch_batches", prefetch_batches, least=0)
-        self._options: dict[str, Any] = {
-            "num_workers": num_workers,
-            "collate_fn": pack,
-            "pin_memory": pin_memory,
-            "timeout": timeout,
-            "worker_init_fn": InWorker(worker_init_fn),
-            "multiprocessing_context": multiprocessing_context,
-            "generator": generator,
-            "prefetch_factor": prefetch_factor,
-        }
+        if seed is not None and generator is not None:
+            raise ValueError("seed and generator are mutually exclusive: either decides what is drawn")
         self._dataset = dataset
-        self._loader: DataLoader[Any] = DataLoader(
-            checked(dataset),
-            batch_size=batch_size,
-            shuffle=shuffle,
-            sampler=sampler,
-            batch_sampler=batch_sampler,
-            drop_last=drop_last,
+        self._reading = Reading(
+            dataset,
+            None if seed is None else integer("seed", seed, least=0, below=None),
+            {
+                "batch_size": batch_size,
+                "shuffle": shuffle,
+                "sampler": sampler,
+                "batch_sampler": batch_sampler,
+                "drop_last": drop_last,
+            },
+            {
+                "num_workers": num_workers,
+                "pin_memory": pin_memory,
+                "timeout": timeout,
+                "worker_init_fn": worker_init_fn,
+                "multiprocessing_context": multiprocessing_context,
+                "generator": generator,
+                "prefetch_factor": prefetch_factor,
+            },
             persistent_workers=persistent_workers,
-            **self._options,
         )
+        self._epochs = Epochs(dataset, self.batch_sampler, self.sampler)
+        self._epoch: Epoch | None = None  # the one that was begun last
+        self._resume: State | None = None  # where the next one begins
+        self._progress = progress
+        self._report = Report()
         self._streams: dict[int, torch.cuda.Stream] = {}
-        self._served: Inline | Prefetcher | None = None  # the iteration that the persistent workers belong to
         self.errors: list[ImageError] = []
 
     def __repr__(self) -> str:
@@ -129,7 +158,7 @@ class Loader:
         size = "batch_sampler=..." if self.batch_size is None else f"batch_size={self.batch_size}"
         return (
             f"Loader({type(self.dataset).__name__}{count}, {self.spec!r}, {size}, device={self.device!r}, "
-            f"num_workers={self._loader.num_workers})"
+            f"num_workers={self._reading.arranged.num_workers})"
         )
 
     @property
@@ -150,55 +179,117 @@ class Loader:
     @property
     def sampler(self) -> Any:
         """The sampler, as DataLoader's: `loader.sampler.set_epoch(epoch)`."""
-        return self._loader.sampler
+        return self._reading.arranged.sampler
 
     @property
     def batch_sampler(self) -> Any:
         """The batch sampler, as DataLoader's."""
-        return self._loader.batch_sampler
+        return self._reading.arranged.batch_sampler
 
     @property
     def batch_size(self) -> int | None:
         """Samples per batch; None with a `batch_sampler`."""
-        return self._loader.batch_size
+        return self._reading.arranged.batch_size
 
     def __len__(self) -> int:
         """Batches per epoch, where the dataset has a length."""
-        return len(self._loader)
+        return len(self._reading.arranged)
 
     def __iter__(self) -> Batches:
-        """Begins an epoch: starts the workers, or wakes the persistent ones."""
+        """An epoch; with its first batch the workers are started, or the persistent ones woken."""
+        return Batches(self, self._begin)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Numbers the next epoch, and tells the sampler, the batch sampler and the dataset.
+
+        A place that was loaded in another epoch is given up.
+        """
+        self._epochs.set(integer("epoch", epoch, least=0))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the epoch that was begun last, after the batches that were delivered, as a plain dict.
+
+        JSON takes it, if it takes the dataset's own state. Batches that were only read or decoded ahead do not count.
+        After an epoch's last batch the place is its end, as with torchdata's `StatefulDataLoader`, and once the loop
+        has noticed the end, the next epoch's beginning.
+
+        Raises:
+            TypeError: the dataset is a datapipe.
+        """
+        if self._resume is not None and self._resume.epoch == self._epochs.coming():
+            state = self._resume
+        elif self._epoch is not None and self._epochs.begun and not self._epoch.over:
+            state = self._epoch.state()
+        else:
+            state = State(self._epochs.coming(), generators=self._reading.generators())
+        return state.as_dict(self._reading.made)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The next epoch goes on where the state was saved: the same batches, in the same order.
+
+        `num_threads`, `prefetch_batches` and, for a map-style dataset, `num_workers` may differ. What was delivered is
+        neither read nor decoded again. The order is drawn again from the states that its generators had (`generator`'s
+        and the sampler's own are set, torch's own is left as it is), or from `seed`; a sampler of your own is asked
+        again from its beginning. The order of later epochs is the same if there is a `seed` or a `generator`, or if you
+        restore torch's own.
+
+        An iterable dataset with `state_dict` and `load_state_dict`, of its own or of its iterator, is asked for them
+        after each batch in each worker, and goes on from there. Without them it is read again up to the place.
+
+        Raises:
+            ValueError: the state is of a loader with another dataset length, batch size or seed, or, for an iterable
+                dataset, number of workers; with the first batch: the sampler does not repeat its order.
+            TypeError: no such state.
+        """
+        state = State.of(state_dict, self._reading.made)
+        self._reading.restore(state.generators)
+        self._epochs.set(state.epoch)
+        self._resume = state
+
+    def report(self) -> Report:
+        """The bad images of all epochs so far; it goes on to be filled."""
+        return self._report
+
+    def stats(self) -> Stats:
+        """Where the time of the epoch that was begun last goes, up to now."""
+        return Clock().stats(self._epochs.coming()) if self._epoch is None else self._epoch.stats()
+
+    def _begin(self) -> tuple[Epoch, Inline | Prefetcher]:
+        """Begins an epoch, or goes on with one that was loaded."""
+        number, resume = self._epochs.coming(), self._resume
+        if resume is not None and resume.epoch != number:
+            resume = None  # the user goes on with another epoch
+        clock = Clock()
         depth = self._prefetch_batches
         cancellation = _core.Cancellation()
-        decode = self._background_decoder(cancellation) if depth else self._decoder
-        own_workers = not self._workers_busy()
-        batches = self._source(own_workers)
+        decode = self._background_decoder(cancellation) if depth else self._decoder.attempt
+        self._epochs.set(number)
+        begun = self._reading.begin(number, resume, clock)
         decoded: Inline | Prefetcher
         if depth:
-            decoded = Prefetcher(batches, decode, depth, cancellation, reads_here=self._loader.num_workers == 0)
+            reads_here = self._reading.arranged.num_workers == 0
+            decoded = Prefetcher(begun.source, decode, depth, cancellation, reads_here=reads_here)
         else:
-            decoded = Inline(batches, decode)
-        if own_workers and self._loader.persistent_workers:
-            self._served = decoded
-        return Batches(self, decoded)
-
-    def _workers_busy(self) -> bool:
-        return self._served is not None and self._served.open
-
-    def _source(self, own_workers: bool) -> Iterator[Compressed]:
-        """An iterator that no other iteration shares."""
-        if own_workers:
-            return iter(self._loader)
-        # DataLoader has one iterator for its persistent workers, and would take it from the iteration that has it.
-        how: dict[str, Any] = {"batch_sampler": self._loader.batch_sampler}
-        if isinstance(self._loader.dataset, IterableDataset):
-            how = {"batch_size": self._loader.batch_size, "drop_last": self._loader.drop_last}
-        return iter(DataLoader(self._loader.dataset, **how, **self._options))
+            decoded = Inline(begun.source, decode)
+        if begun.workers:
+            self._reading.served = decoded.ending
+        self._epochs.begin()
+        self._resume = None
+        self._epoch = Epoch(
+            number,
+            begun.base_seed,
+            begun.position,
+            raises=self._decoder.on_error == "raise",
+            report=self._report,
+            clock=clock,
+            shown=Progress(f"epoch {number}", self._reading.images()) if self._progress else None,
+        )
+        return self._epoch, decoded
 
     def _background_decoder(self, cancellation: _core.Cancellation) -> Callable[[Compressed], Decoded]:
         preprocessor, on_error, fill = self._decoder.preprocessor, self._decoder.on_error, self._decoder.fill
         if not preprocessor.device.startswith("cuda"):
-            return Decoder(preprocessor, on_error, fill, cancellation)
+            return Decoder(preprocessor, on_error, fill, cancellation).attempt
         refuse_forked_worker()
         # The current device is each thread's own: what "cuda" means is settled here, in the consumer's.
         device = torch.device(preprocessor.device)

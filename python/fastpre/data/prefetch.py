@@ -8,46 +8,72 @@ import dataclasses
 import enum
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from .. import _core
 from .compressed import Compressed
 from .decoder import Decoded
+from .source import Source
 
 STUCK_S = 5.0  # as long as torch waits for a worker that should end
 
 
 @dataclasses.dataclass(frozen=True)
 class Failed:
-    """A batch that could not be read or decoded, and why."""
+    """A batch that could not be read or decoded, and why.
+
+    Attributes:
+        error: to be raised in the batch's place.
+        advanced: the batch is lost, and the next one is that after it; not so if the workers' queue is what failed.
+    """
 
     error: BaseException
+    advanced: bool = True
 
 
 class _Mark(enum.Enum):
     END = "the source has no more batches"
     READ = "the background thread reads the batch itself"
+    FAILED = "the consumer could not read the batch, and knows why"
 
 
 END: Final = _Mark.END
 READ: Final = _Mark.READ
-Request: TypeAlias = Compressed | Failed | _Mark
+FAILED: Final = _Mark.FAILED
+Request: TypeAlias = Compressed | _Mark
 Outcome: TypeAlias = Decoded | Failed | Literal[_Mark.END]
+
+
+class Ending(Protocol):
+    """The end of an iteration that may be kept while the iteration itself is dropped."""
+
+    @property
+    def open(self) -> bool:
+        """False once the source may be given to another iteration."""
+
+    def close(self) -> None:
+        """Ends the thread, if there is one, and the source's workers unless they are persistent."""
 
 
 class Inline:
     """Batches read and decoded when they are asked for."""
 
-    def __init__(self, source: Iterator[Compressed], decode: Callable[[Compressed], Decoded]) -> None:
-        self._source: Iterator[Compressed] | None = source
+    def __init__(self, source: Source, decode: Callable[[Compressed], Decoded]) -> None:
+        self._source: Source | None = source
         self._decode = decode
         self._owner = os.getpid()
 
     @property
+    def ending(self) -> Ending:
+        """Itself: no error waits here."""
+        return self
+
+    @property
     def open(self) -> bool:
-        """False once the source may be given to another iteration."""
+        """See `Ending`."""
         return self._source is not None
 
     def take(self) -> Outcome:
@@ -56,47 +82,91 @@ class Inline:
         return _decoded(self._decode, batch) if isinstance(batch, Compressed) else batch
 
     def close(self) -> None:
-        """Ends the source's workers unless they are persistent."""
+        """See `Ending`."""
         if os.getpid() != self._owner:
             return  # a forked copy: nothing here is its own
         source, self._source = self._source, None
-        _end(source)
+        if source is not None:
+            source.close()
 
 
 class Prefetcher:
     """Batches decoded by a background thread, up to `depth` of them before they are asked for.
 
-    The consumer puts requests into one queue, and the thread puts results into another. Both are SimpleQueues because
-    `close` may run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held
-    there.
+    Of decoded batches, those under way included, there are `depth` here at most.
 
     Args:
-        cancellation: ends the decoding that is under way; `close` does.
+        cancellation: ends the decoding that is under way when the iteration ends.
         reads_here: the consumer takes batches from the source and requests their decoding; else the thread does both,
             so that unpickling what workers send is off the consumer's path too.
+
+    Attributes:
+        ending: knows nothing of the consumer. An error that waits here does: the frames in its traceback lead there.
     """
 
     def __init__(
         self,
-        source: Iterator[Compressed],
+        source: Source,
         decode: Callable[[Compressed], Decoded],
         depth: int,
         cancellation: _core.Cancellation,
         *,
         reads_here: bool,
     ) -> None:
-        self._source: Iterator[Compressed] | None = source
-        self._decode = decode
-        self._owner = os.getpid()
+        self.ending = _Background(source, decode, cancellation)
+        self._source = source if reads_here else None
         self._depth = depth
-        self._cancellation = cancellation
-        self._reads_here = reads_here
-        self._requests: SimpleQueue[Request] = SimpleQueue()
-        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._pending = 0  # batches that were requested and not taken
+        self._failed: deque[Failed] = deque()  # of these, what could not be read here
+        self._taken: Outcome | None = None  # and not given yet
         self._all_requested = False
-        self._stopped = False
+
+    def take(self) -> Outcome:
+        """The next batch, or why there is none."""
+        if self.ending.stopped:
+            return END
+        if self._taken is None:
+            self._request()
+            outcome = self.ending.outcomes.get()
+            self._taken = self._failed.popleft() if outcome is FAILED else outcome
+            self._pending -= 1
+        # Only now, so that there are never more than `depth` besides the consumer's. An interrupt that comes while the
+        # source is read loses nothing: what is taken is given next time.
+        self._request()
+        taken, self._taken = self._taken, None
+        return taken
+
+    def _request(self) -> None:
+        while self._pending < self._depth and not self._all_requested:
+            batch = READ if self._source is None else _read(self._source)
+            self._all_requested = batch is END
+            if isinstance(batch, Failed):
+                self._failed.append(batch)
+                self.ending.requests.put(FAILED)
+            else:
+                self.ending.requests.put(batch)
+            self._pending += 1
+
+
+class _Background:
+    """The thread of a `Prefetcher`, and what it knows.
+
+    The consumer puts requests into one queue, and the thread puts results into another. Both are SimpleQueues because
+    `close` may run in the garbage collector, in the middle of anything: their `put` takes no lock that could be held
+    there.
+    """
+
+    def __init__(
+        self, source: Source, decode: Callable[[Compressed], Decoded], cancellation: _core.Cancellation
+    ) -> None:
+        self.requests: SimpleQueue[Request] = SimpleQueue()
+        self.outcomes: SimpleQueue[Outcome | Literal[_Mark.FAILED]] = SimpleQueue()
+        self.stopped = False
+        self._source: Source | None = source
+        self._decode = decode
+        self._cancellation = cancellation
         self._decoding = False
+        self._owner = os.getpid()
         self._thread = threading.Thread(target=self._serve, name="fastpre.data.Loader", daemon=True)
         self._thread.start()
         # A daemon, so that it does not keep the interpreter from ending. It is ended at exit, while Python is whole: it
@@ -106,60 +176,47 @@ class Prefetcher:
 
     @property
     def open(self) -> bool:
-        """False once the source may be given to another iteration."""
+        """See `Ending`."""
         return self._source is not None or self._thread.is_alive()
 
-    def take(self) -> Outcome:
-        """The next batch, or why there is none."""
-        if self._stopped:
-            return END
-        while self._pending <= self._depth and not self._all_requested:  # one to take now, `depth` for later
-            request: Request = _read(self._source) if self._reads_here else READ
-            self._all_requested = request is END
-            self._requests.put(request)
-            self._pending += 1
-        outcome = self._outcomes.get()
-        self._pending -= 1
-        return outcome
-
     def close(self) -> None:
-        """Ends the thread, and the source's workers unless they are persistent."""
+        """See `Ending`."""
         atexit.unregister(self.close)
         if os.getpid() != self._owner:
             return  # a forked copy: neither the thread nor the workers are its own
-        self._stopped = True
+        self.stopped = True
         self._cancellation.cancel()
-        self._requests.put(END)
+        self.requests.put(END)
         while self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(STUCK_S)
             if not self._decoding:  # decoding ends; a worker may not, and then the thread waits for it alone
                 break
         source, self._source = self._source, None
-        if not self._thread.is_alive():
-            _end(source)
+        if source is not None and not self._thread.is_alive():
+            source.close()
         with contextlib.suppress(Empty):
             while True:
-                self._outcomes.get_nowait()
-        self._outcomes.put(END)  # for a consumer that waits in another thread
+                self.outcomes.get_nowait()
+        self.outcomes.put(END)  # for a consumer that waits in another thread
 
     def _serve(self) -> None:
         while True:
-            request = self._requests.get()
-            if self._stopped:
+            request = self.requests.get()
+            if self.stopped:
                 return
             try:
                 outcome = self._outcome(request)
             except BaseException as error:  # a dataset's SystemExit, say: the consumer must not wait for ever
                 outcome = Failed(error)
             last = outcome is END
-            self._outcomes.put(outcome)
+            self.outcomes.put(outcome)
             if last:
                 return
             del request, outcome  # the batch's memory is the consumer's to free, not this frame's
 
-    def _outcome(self, request: Request) -> Outcome:
+    def _outcome(self, request: Request) -> Outcome | Literal[_Mark.FAILED]:
         batch = _read(self._source) if request is READ else request
-        if self._stopped:
+        if self.stopped:
             return END
         if not isinstance(batch, Compressed):
             return batch
@@ -170,7 +227,7 @@ class Prefetcher:
             self._decoding = False
 
 
-def _read(source: Iterator[Compressed] | None) -> Compressed | Failed | Literal[_Mark.END]:
+def _read(source: Source | None) -> Compressed | Failed | Literal[_Mark.END]:
     """The next batch, or why there is none; an interrupt goes through, because the consumer may be here."""
     if source is None:
         return END
@@ -179,18 +236,12 @@ def _read(source: Iterator[Compressed] | None) -> Compressed | Failed | Literal[
     except StopIteration:
         return END
     except Exception as error:
-        return Failed(error)
+        return Failed(error, advanced=not _is_the_queues(error))
 
 
-def _end(source: Iterator[Compressed] | None) -> None:
-    """Ends a DataLoader iterator's workers, unless they are persistent.
-
-    Its `__del__` would too, but an error from a worker has a traceback that keeps it, in a cycle; and when the garbage
-    collector gets to it, the queues are closed first and torch waits 5 s for each worker.
-    """
-    shut_down = getattr(source, "_shutdown_workers", None)
-    if shut_down is not None and not getattr(source, "_persistent_workers", True):
-        shut_down()
+def _is_the_queues(error: Exception) -> bool:
+    """True if DataLoader has lost a worker, or waited too long: the dataset raised nothing."""
+    return type(error) is RuntimeError and str(error).startswith(("DataLoader ", "Pin memory thread"))
 
 
 def _decoded(decode: Callable[[Compressed], Decoded], batch: Compressed) -> Decoded | Failed:

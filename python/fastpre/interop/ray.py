@@ -31,7 +31,7 @@ from ..typing import OnError
 
 try:
     import pandas  # type: ignore[import-untyped]
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
     import ray
     from ray.data.block import BlockAccessor, BlockType
     from ray.data.extensions import ArrowTensorArray
