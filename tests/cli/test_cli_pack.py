@@ -22,7 +22,7 @@ from PIL import Image, ImageCms, ImageOps
 import fastpre
 import streams
 from command_line import call
-from fastpre.cli import progress
+from fastpre import _progress
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -341,6 +341,6 @@ def test_labels(tree: Path, tmp_path: Path) -> None:
 
 
 def test_progress_says_what_is_done(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(_progress, "INTERVAL_S", 0.0)
     result = call("pack", tree, "-o", tmp_path / "out")
     assert "9 of 10 images" in result.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import get_worker_info
 
+from ..augment.compose import Augment, compose
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec, layout
 from .compressed import pack
@@ -34,7 +35,8 @@ class Collate:
         """In a worker, memory that the receiving process can map, as `default_collate` does: it saves a copy."""
         preprocessor = self.decoder.preprocessor
         spec, size = preprocessor.spec, preprocessor.spec.output_size
-        if get_worker_info() is None or preprocessor.device.startswith("cuda") or size is None:
+        elsewhere = get_worker_info() is None or preprocessor.device.startswith("cuda")
+        if elsewhere or size is None or self.decoder.augment is not None:  # which may say another size
             return None
         new = layout(spec, count, size)
         empty = torch.empty(0, dtype=spec.dtype, device="cpu")
@@ -45,6 +47,7 @@ class Collate:
 def collate(
     spec: Spec | None = None,
     *,
+    augment: Augment | Sequence[Any] | None = None,
     device: str | torch.device = "cpu",
     num_threads: int | None = None,
     on_error: OnError = "raise",
@@ -57,6 +60,8 @@ def collate(
 
     Args:
         spec: what to do with the images. None: `Spec()`.
+        augment: random geometry, as `Preprocessor.run` takes it; torch's default generator draws, which DataLoader
+            seeds in each worker.
         device: where to decode. "cuda" works in spawned workers only.
         num_threads: None: 1 in a worker, else the CPUs that this process may use.
         on_error: "raise" the `ImageError` (from a worker DataLoader passes on its type and text, which names the place
@@ -71,4 +76,5 @@ def collate(
         BackendUnavailable: the device cannot be used here; in a forked worker, when the first batch is decoded.
         ValueError, TypeError: wrong arguments.
     """
-    return Collate(Decoder(Preprocessor(spec, device, num_threads), on_error, fill))
+    steps = None if augment is None else compose(augment)
+    return Collate(Decoder(Preprocessor(spec, device, num_threads), on_error, fill, augment=steps))

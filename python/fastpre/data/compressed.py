@@ -17,13 +17,14 @@ from ..errors import ImageError, ImageReadError
 from .dataset import Numbered
 from .sources.lost import with_targets
 from .state import Arrived
+from .transformed import Ready, Waiting
 
 __all__ = ["Compressed", "pack", "select", "with_first"]
 
 PLACEHOLDER = ""  # stands where the image was; default_collate passes strings through
 
 
-Payload: TypeAlias = bytes | str | np.ndarray[Any, np.dtype[np.uint8]] | ImageReadError | None
+Payload: TypeAlias = bytes | str | np.ndarray[Any, np.dtype[np.uint8]] | ImageError | Waiting | Ready | None
 
 
 class Compressed(NamedTuple):
@@ -31,7 +32,7 @@ class Compressed(NamedTuple):
 
     Attributes:
         images: each a `Payload`: compressed bytes, perhaps in memory of the dataset's that nothing writes into; or a
-            path; None or an error where there is no image.
+            path; None or an error where there is no image; `Waiting` or `Ready` from a folder with a fused transform.
         names: the images' paths where they are known.
         indices: the samples' indices in the dataset; None if it has none.
         rest: the collated samples, without what belongs at index 0; None where samples are images alone.
@@ -102,6 +103,8 @@ def _image_of(sample: Any, index: int) -> Any:
 
 def _payload(image: Any, index: int) -> Payload:
     """An image that pickles: paths stay paths, because the decoding threads read files side by side."""
+    if isinstance(image, (Waiting, Ready, ImageError)):
+        return image
     source = sources.source(image, index)
     if source is None or isinstance(source, (bytes, str, ImageReadError)):
         return source

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, get_worker_info
 
-from ..transforms import DecodeResizeNormalize, read_bytes
+from ..transforms import read_bytes
 from .sources.files import file_sample
 from .stream import Stream
+from .transformed import begin, transform_of
 
 __all__ = ["InWorker", "Indexed", "Numbered", "Samples", "checked"]
 
@@ -38,7 +39,8 @@ class Indexed(Dataset[Numbered]):
     """A map-style dataset whose samples know their index, so that errors can name it.
 
     A torchvision `DatasetFolder` that would decode with PIL gives its files instead, also as part of a `Subset` or a
-    `ConcatDataset`; one of our own does too, so that errors can name its paths.
+    `ConcatDataset`; one of our own does too, so that errors can name its paths. With a fused transform it gives images
+    for which everything is drawn.
 
     Args:
         dataset: what the user gave. Its attributes are read for each sample: they may change between epochs.
@@ -117,22 +119,21 @@ def _is_folder(dataset: Any) -> bool:
     """True for a torchvision `DatasetFolder` of which nothing is lost if its files are read here.
 
     Raises:
-        ValueError: it has a transform, and decodes for it.
+        ValueError: it has a transform that fastpre does not know, and decodes for it.
     """
     folder = sys.modules.get("torchvision.datasets.folder")  # not imported: no such dataset
     if folder is None or not isinstance(dataset, folder.DatasetFolder):
         return False
     if type(dataset).__getitem__ is not folder.DatasetFolder.__getitem__:
         return False
-    if isinstance(dataset.transform, DecodeResizeNormalize):
-        kind = type(dataset).__name__
-        raise ValueError(f"{kind} has a transform that decodes already; write Loader({kind}(root), transform.spec)")
+    if transform_of(dataset) is not None:
+        return True
     decodes = dataset.loader in (folder.default_loader, folder.pil_loader, folder.accimage_loader)
     if decodes and dataset.transform is not None:
         kind = type(dataset).__name__
         msg = (
             f"{kind} has a transform, which would get no PIL image here: Loader decodes and preprocesses. Write "
-            f"Loader({kind}(root), fastpre.Spec.from_torchvision(transform))"
+            "Loader(fastpre.data.ImageFolder(root, transform)), which fuses it"
         )
         raise ValueError(msg)
     return decodes or (dataset.loader is read_bytes and dataset.transform is None)
@@ -150,4 +151,6 @@ def _sample(dataset: Any, index: Any) -> Any:
     if not _is_folder(dataset):
         return dataset[index]
     path, target = dataset.samples[index]
-    return file_sample(path), target if dataset.target_transform is None else dataset.target_transform(target)
+    transform = transform_of(dataset)
+    image = file_sample(path) if transform is None else begin(transform, path)
+    return image, target if dataset.target_transform is None else dataset.target_transform(target)

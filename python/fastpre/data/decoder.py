@@ -10,12 +10,16 @@ import torch
 
 from .. import _core
 from .._backend.arguments import check_on_error
+from .._backend.call import Call
+from ..augment import Compose
 from ..errors import ImageError
 from ..preprocessor import Preprocessor
 from ..result import Result
 from ..spec import OnError
 from .compressed import Compressed, select, with_first
+from .finishing import finish
 from .state import Arrived
+from .transformed import Ready, Waiting
 
 __all__ = ["Decoded", "Decoder", "Tally"]
 
@@ -57,7 +61,12 @@ class Decoded(NamedTuple):
 
 
 class Decoder:
-    """Decodes packed batches. It pickles unless it has a `cancellation`, which ends its calls from another thread."""
+    """Decodes packed batches. It pickles unless it has a `cancellation`, which ends its calls from another thread.
+
+    Args:
+        augment: random geometry.
+        seeded: it is drawn from the batch's seeds; else from torch's default generator.
+    """
 
     def __init__(
         self,
@@ -65,8 +74,13 @@ class Decoder:
         on_error: OnError,
         fill: float,
         cancellation: _core.Cancellation | None = None,
+        *,
+        augment: Compose | None = None,
+        seeded: bool = False,
     ) -> None:
         check_on_error(on_error)
+        self.augment = augment
+        self.seeded = seeded
         self.preprocessor = preprocessor
         self.on_error: OnError = on_error
         self.fill = float(fill)
@@ -74,6 +88,7 @@ class Decoder:
 
     def __repr__(self) -> str:
         policy = f"on_error={self.on_error!r}" + (f", fill={self.fill}" if self.on_error == "fill" else "")
+        policy += "" if self.augment is None else f", augment={self.augment!r}"
         return f"Decoder({self.preprocessor!r}, {policy})"
 
     def __call__(self, batch: Compressed, out: torch.Tensor | None = None) -> Decoded:
@@ -92,7 +107,7 @@ class Decoder:
         began = time.perf_counter()
         call = self.preprocessor._call(self.fill, cancellation=self.cancellation)
         on_error = "fill" if self.on_error == "raise" else self.on_error
-        result = self.preprocessor._run(batch.images, out, on_error, call)
+        result = self._result(batch, out, on_error, call)
         errors = [batch.locate(error) for error in result.errors if isinstance(error, ImageError)]
         rest, value = batch.rest, result.tensor
         if rest is not None:
@@ -100,6 +115,17 @@ class Decoder:
                 rest = select(rest, result.indices)
             value = with_first(rest, result.tensor)
         return Decoded(result.tensor, value, errors, _tally(batch, result, time.perf_counter() - began), batch.arrived)
+
+    def with_preprocessor(self, preprocessor: Preprocessor, cancellation: _core.Cancellation) -> Decoder:
+        """The same for another device, and with calls that can be ended."""
+        how: dict[str, Any] = {"augment": self.augment, "seeded": self.seeded}
+        return Decoder(preprocessor, self.on_error, self.fill, cancellation, **how)
+
+    def _result(self, batch: Compressed, out: torch.Tensor | None, on_error: OnError, call: Call) -> Result[Any]:
+        if any(isinstance(image, (Waiting, Ready)) for image in batch.images):
+            return finish(self.preprocessor, batch.images, batch.names, on_error, call)
+        seeds = batch.seeds() if self.seeded and self.augment is not None else None
+        return self.preprocessor._run(batch.images, out, on_error, call, self.augment, seeds)
 
 
 def _tally(batch: Compressed, result: Result[Any], seconds: float) -> Tally:
@@ -111,6 +137,8 @@ def _tally(batch: Compressed, result: Result[Any], seconds: float) -> Tally:
 
 
 def _size(image: Any) -> int:
+    if isinstance(image, Waiting):
+        image = image.data
     if isinstance(image, bytes):
         return len(image)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -14,6 +14,7 @@ from .. import _core
 from .._backend.arguments import integer
 from .._backend.forks import refuse_forked_worker
 from .._progress import Progress
+from ..augment.compose import Augment, compose
 from ..errors import BackendUnavailable, ImageError
 from ..preprocessor import Preprocessor
 from ..spec import OnError, Spec
@@ -29,6 +30,7 @@ from .reading import Reading
 from .report import Report
 from .state import State
 from .stats import Clock, Stats
+from .transformed import prescribed, transform_of
 
 __all__ = ["Loader"]
 
@@ -52,7 +54,14 @@ class Loader:
             A torchvision `ImageFolder` or `DatasetFolder` without a transform, also as part of a `Subset` or
             `ConcatDataset`, is taken as it is: its files are read (by the workers if there are any) and decoded here
             instead of by its `loader`, if that is one of torchvision's own or `fastpre.transforms.read_bytes`.
-        spec: what to do with the images. None: `Spec()`.
+            A folder with a fused transform (`fastpre.data.ImageFolder(root, transform)`) also says what is done with
+            images: what is random is drawn where samples are read, one after the other, as by DataLoader; decoding and
+            normalizing are left to the decoding threads. Steps that work on pixels run where samples are read: for
+            those have workers.
+        spec: what to do with the images. None: `Spec()`, or the dataset's transform.
+        augment: random geometry, as `Preprocessor.run` takes it. Each sample's draws come from a seed of its own, made
+            of `seed` (or a number that torch's generator gives), the epoch and the sample's index in the dataset: the
+            same whatever the batches, workers, threads and devices, and after a resumption.
         device: where batches are decoded and stay: "cpu", "cuda" (torch's current device when an iteration begins),
             "cuda:1", or a torch.device. Workers never touch it, so forked ones are fine.
         on_error: "raise" the `ImageError` in its batch's place (`.index` is the place in the batch, `.dataset_index`
@@ -90,6 +99,7 @@ class Loader:
         dataset: Samples,
         spec: Spec | None = None,
         *,
+        augment: Augment | Sequence[Any] | None = None,
         batch_size: int = 1,
         device: str | torch.device = "cpu",
         num_workers: int = 0,
@@ -114,8 +124,17 @@ class Loader:
         if batch_size is None:
             raise ValueError("batch_size=None (a dataset of ready batches) is not supported; batches are made here")
         on_cpu = str(device).partition(":")[0] != "cuda"
+        transform = transform_of(dataset)
+        if transform is not None:
+            if spec is not None or augment is not None:
+                raise ValueError("the dataset's transform says what is done with images; leave out spec and augment")
+            spec, augment = prescribed(transform)
         self._decoder = Decoder(
-            Preprocessor(spec, device, num_threads, pin_memory=pin_memory and on_cpu), on_error, fill
+            Preprocessor(spec, device, num_threads, pin_memory=pin_memory and on_cpu),
+            on_error,
+            fill,
+            augment=None if augment is None else compose(augment),
+            seeded=True,
         )
         if pin_memory and not torch.cuda.is_available():
             raise BackendUnavailable("pin_memory=True needs CUDA, and torch.cuda.is_available() is False")
@@ -287,9 +306,9 @@ class Loader:
         return self._epoch, decoded
 
     def _background_decoder(self, cancellation: _core.Cancellation) -> Callable[[Compressed], Decoded]:
-        preprocessor, on_error, fill = self._decoder.preprocessor, self._decoder.on_error, self._decoder.fill
+        preprocessor = self._decoder.preprocessor
         if not preprocessor.device.startswith("cuda"):
-            return Decoder(preprocessor, on_error, fill, cancellation).attempt
+            return self._decoder.with_preprocessor(preprocessor, cancellation).attempt
         refuse_forked_worker()
         # The current device is each thread's own: what "cuda" means is settled here, in the consumer's.
         device = torch.device(preprocessor.device)
@@ -298,4 +317,4 @@ class Loader:
             # One for all epochs: torch's allocator keeps a pool per stream, and a new one each time would fill each.
             self._streams[index] = torch.cuda.Stream(index)  # type: ignore[no-untyped-call]
         with_index = Preprocessor(preprocessor.spec, f"cuda:{index}", preprocessor.num_threads)
-        return OnStream(Decoder(with_index, on_error, fill, cancellation), self._streams[index])
+        return OnStream(self._decoder.with_preprocessor(with_index, cancellation), self._streams[index])

@@ -80,6 +80,13 @@ class Reading:
         self.served: Ending | None = None
         self._beginning = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what belongs to this process: its workers, its iterations and its lock."""
+        return {**self.__dict__, "_beginning": None, "_kept": None, "served": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _beginning=threading.Lock())
+
     @property
     def iterable(self) -> bool:
         """The dataset is an iterable one."""
