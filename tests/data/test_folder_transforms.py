@@ -88,3 +88,65 @@ def test_only_geometry_is_left_to_pillow(folder: Path) -> None:
     got = dataset[index][0]
     torch.manual_seed(0)
     assert torch.equal(got, TRAIN(Image.open(folder / "b" / "q.png").convert("RGB")))
+
+
+@pytest.mark.parametrize("transform", [TRAIN, JITTER, EVALUATE], ids=["train", "jitter", "evaluate"])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_a_loader_of_the_same_folder_gives_the_same_batches(
+    folder: Path, transform: Any, workers: int, prefetch: int
+) -> None:
+    """Everything random is drawn where DataLoader draws it: in the workers, or in the loop's thread."""
+    want = batches(torchvision.datasets.ImageFolder(folder, transform), workers)
+    torch.manual_seed(5)
+    loader = fastpre.data.Loader(
+        fastpre.data.ImageFolder(folder, transform),
+        batch_size=5,
+        shuffle=True,
+        num_workers=workers,
+        timeout=TIMEOUT_S if workers else 0,
+        prefetch_batches=prefetch,
+    )
+    got = [batch for _ in range(2) for batch in loader]
+    for ours, theirs in zip(got, want, strict=True):
+        assert torch.equal(ours[1], theirs[1])
+        assert torch.equal(ours[0], theirs[0])
+
+
+def test_a_loader_of_parts_of_folders(folder: Path) -> None:
+    dataset = fastpre.data.ImageFolder(folder, EVALUATE)
+    want = torch.stack([dataset[i][0] for i in (1, 0, 5)])
+    for part in (torch.utils.data.Subset(dataset, [1, 0, 5]), torch.utils.data.ConcatDataset([dataset, dataset])):
+        loader = fastpre.data.Loader(part, batch_sampler=[[0, 1, 2] if len(part) == 3 else [1, 0, 5]])
+        ((images, _),) = loader
+        assert torch.equal(images, want)
+    both = torch.utils.data.ConcatDataset([dataset, fastpre.data.ImageFolder(folder, TRAIN)])
+    with pytest.raises(ValueError, match="the same transform"):
+        fastpre.data.Loader(both)
+    with pytest.raises(ValueError, match="leave out spec and augment"):
+        fastpre.data.Loader(dataset, fastpre.Spec())
+    with pytest.raises(ValueError, match="must end with a tensor"):
+        fastpre.data.Loader(fastpre.data.ImageFolder(folder, v1.RandomCrop(3)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("transform", [TRAIN, v1.Compose(TRAIN.transforms[:4])], ids=["erasing", "geometry"])
+def test_bad_files_of_a_folder_with_a_transform(folder: Path, tmp_path: Path, transform: Any, workers: int) -> None:
+    bad = {"a/0.jpg": b"no JPEG", "a/1.jpg": photograph(60, 60)[:700], "a/2.png": b"no PNG"}
+    for name, data in bad.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    for path in sorted((folder / "a").iterdir()):
+        (tmp_path / "a" / path.name.replace("0", "9")).write_bytes(path.read_bytes())
+    dataset = fastpre.data.ImageFolder(tmp_path, transform)
+    gone = Path(dataset.samples[-1][0])
+    gone.unlink()
+    loader = fastpre.data.Loader(
+        dataset, batch_size=4, num_workers=workers, on_error="skip", timeout=TIMEOUT_S if workers else 0
+    )
+    images = torch.cat([batch for batch, _ in loader])
+    report = loader.report()
+    assert sorted(Path(bad.name).name for bad in report) == sorted(["0.jpg", "1.jpg", "2.png", gone.name])
+    assert len(images) == len(dataset) - 4
+    with pytest.raises(fastpre.ImageError, match=r"0\.jpg"):
+        next(iter(fastpre.data.Loader(dataset, batch_size=4)))

@@ -17,11 +17,12 @@ def common_size(compiled: _core.CompiledSpec, images: list[Any], out: Any, call:
     sizes = _core.output_sizes(compiled, images, *call.ending())
     known = [(i, s) for i, s in enumerate(sizes) if s is not None]
     if not known:
+        shape: tuple[int, ...] = getattr(out, "shape", ())
+        if len(shape) == 4:
+            return int(shape[2]), int(shape[3])
         if not images:
             raise ValueError("an empty batch has no size: set crop, or resize=(height, width)")
-        # Every image failed, and the run proper reports why: any size will do.
-        shape: tuple[int, ...] = getattr(out, "shape", ())
-        return (int(shape[2]), int(shape[3])) if len(shape) == 4 else (1, 1)
+        return 1, 1  # every image failed, and the run proper reports why: any size will do
     first_index, first = known[0]
     for i, size in known:
         if size != first:
