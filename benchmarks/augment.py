@@ -96,9 +96,7 @@ def main() -> None:
 
         timings = interleaved({name: timed(run) for name, run in passes.items()}, arguments.rounds)
     rows = {name: {"median_ms": t.median, "iqr_ms": t.iqr, "rounds_ms": t.rounds_ms} for name, t in timings.items()}
-    print(
-        f"{len(chosen.images)} images of {chosen.source}; {machine.cpu_model()}, one core; {arguments.rounds} rounds"
-    )
+    print(f"{len(chosen.images)} images of {chosen.source}; {machine.cpu_model()}, one core; {arguments.rounds} rounds")
     for name, t in timings.items():
         base = f"{POLICY}torchvision v1" if name.startswith(POLICY) else REFERENCE
         pairs = zip(timings[base].rounds_ms, t.rounds_ms, strict=True)
