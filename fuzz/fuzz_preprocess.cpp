@@ -45,6 +45,7 @@ Spec ReadSpec(const uint8_t* b) {
   s.exif_orientation = b[7] & 2;
   s.exact = b[7] & 4;
   s.normalize = b[7] & 8;
+  s.partial = b[7] & 64;
   s.rescale = b[7] & 16 ? Rescale::kMultiply : Rescale::kDivide;
   s.limits.max_pixels = 4'000'000;
   s.limits.max_bytes = 1 << 20;

@@ -142,6 +142,18 @@ def test_parquet(cluster: None, images: list[bytes], want: Any, tmp_path: Path) 
     assert np.array_equal(got["image"], want)
 
 
+def test_random_crops_by_a_column_of_seeds(cluster: None, images: list[bytes], tmp_path: Path) -> None:
+    seeds = list(range(100, 112))
+    augment = fastpre.augment.Compose([fastpre.augment.RandomResizedCrop(32), fastpre.augment.RandomHorizontalFlip()])
+    pq.write_table(pa.table({"bytes": images, "seed": seeds}), tmp_path / "a.parquet", row_group_size=2)
+    options = {"compute": ray.data.ActorPoolStrategy(size=2), "num_cpus": 0.5}
+    got = whole(decoded(ray.data.read_parquet(str(tmp_path)), options, augment=augment, seed_column="seed"))
+    want = fastpre.Preprocessor(SPEC)(images, augment=augment, seeds=seeds).numpy()
+    assert np.array_equal(got["image"], want)
+    with pytest.raises(ValueError, match="seed_column is for augment"):
+        Decode(SPEC, seed_column="seed")
+
+
 def test_the_examples_of_the_docs(
     cluster: None, images: list[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import collections
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from .._backend import output as memory
 from .._backend.arguments import check_on_error, integer
+from ..augment.compose import Augment, compose
 from ..errors import ImageError
 from ..preprocessor import Preprocessor
 from ..result import Result
@@ -81,6 +82,9 @@ class Decode:
         error_column: the name of a new column of strings that say what is wrong, such as "CorruptImage: ..."; null
             where nothing is. None: no such column.
         report: gathers the failures of all actors for the driver.
+        augment: random geometry, as `Preprocessor.run` takes it. torch's generator of each actor draws, which is not
+            reproducible: Ray deals batches out as actors are free.
+        seed_column: a column of integers that alone decide what is drawn for their rows.
 
     Raises:
         TypeError, ValueError: wrong arguments; Ray shows them at the end of an ActorDiedError.
@@ -101,6 +105,8 @@ class Decode:
         name_column: str | None = None,
         error_column: str | None = None,
         report: Report | None = None,
+        augment: Augment | Sequence[Any] | None = None,
+        seed_column: str | None = None,
     ) -> None:
         threads, gpu = _granted()
         device = device if device is not None else "cuda" if gpu else "cpu"
@@ -108,7 +114,11 @@ class Decode:
         if isinstance(spec, Spec):
             spec = spec.replace(memory_format="contiguous_format")
         self.preprocessor = Preprocessor(spec, device, threads if num_threads is None else num_threads)
-        self._size = _size(self.preprocessor.spec)
+        self.augment = None if augment is None else compose(augment)
+        if seed_column is not None and augment is None:
+            raise ValueError("seed_column is for augment, and there is none")
+        self.seed_column = seed_column
+        self._size = (0, 0) if self.augment is not None else _size(self.preprocessor.spec)
         if output == error_column:
             raise ValueError(f"output and error_column are both {output!r}")
         self.column = column
@@ -136,7 +146,8 @@ class Decode:
             return pyarrow.table({})
         self._check(columns)
         images, names = _images(batch[self.column], self.column), self._names(batch, columns)
-        result = self._decoded(images, names)
+        seeds = None if self.seed_column is None else [int(seed) for seed in _values(batch[self.seed_column])]
+        result = self._decoded(images, names, seeds)
         failed = {image.index: _located(image.error, names) for image in result.images if not image.ok}
         if failed and self.report is not None:
             self.report.add(list(failed.values()))
@@ -157,7 +168,7 @@ class Decode:
         return table.append_column(self.output, tensors)
 
     def _check(self, columns: list[str]) -> None:
-        for name in (self.column, self.name_column):
+        for name in (self.column, self.name_column, self.seed_column):
             if name is not None and name not in columns:
                 raise ValueError(f"there is no column {name!r}; the data set has {', '.join(map(repr, columns))}")
         remaining = columns if self.keep_column else [name for name in columns if name != self.column]
@@ -172,13 +183,13 @@ class Decode:
             column = "path"
         if column is None:
             return None
-        values = batch[column]
-        values = values.to_pylist() if isinstance(values, pyarrow.ChunkedArray) else values
-        return [v if v is None or isinstance(v, str) else f"{column} {v}" for v in values]
+        return [v if v is None or isinstance(v, str) else f"{column} {v}" for v in _values(batch[column])]
 
-    def _decoded(self, images: list[Any], names: list[str | None] | None) -> Result[Any]:
+    def _decoded(self, images: list[Any], names: list[str | None] | None, seeds: list[int] | None) -> Result[Any]:
         pre = self.preprocessor
         try:
+            if self.augment is not None:
+                return pre.run(images, augment=self.augment, seeds=seeds, on_error=self.on_error, fill=self.fill)
             if pre.device.startswith("cuda"):
                 return pre.run(images, on_error=self.on_error, fill=self.fill)
             out = memory.recycled_array(layout(pre.spec, len(images), self._size))
@@ -186,6 +197,10 @@ class Decode:
         except ImageError as error:
             _located(error, names)
             raise
+
+
+def _values(column: Any) -> Any:
+    return column.to_pylist() if isinstance(column, pyarrow.ChunkedArray) else column
 
 
 class Report:
