@@ -147,7 +147,7 @@ def test_random_crops_by_a_column_of_seeds(cluster: None, images: list[bytes], t
     augment = fastpre.augment.Compose([fastpre.augment.RandomResizedCrop(32), fastpre.augment.RandomHorizontalFlip()])
     pq.write_table(pa.table({"bytes": images, "seed": seeds}), tmp_path / "a.parquet", row_group_size=2)
     options = {"compute": ray.data.ActorPoolStrategy(size=2), "num_cpus": 0.5}
-    got = whole(decoded(ray.data.read_parquet(str(tmp_path)), options, augment=augment, seed_column="seed"))
+    got = whole(decoded(ray.data.read_parquet(str(tmp_path)), options=options, augment=augment, seed_column="seed"))
     want = fastpre.Preprocessor(SPEC)(images, augment=augment, seeds=seeds).numpy()
     assert np.array_equal(got["image"], want)
     with pytest.raises(ValueError, match="seed_column is for augment"):

@@ -174,9 +174,10 @@ class Loader:
     def __repr__(self) -> str:
         length = operator.length_hint(self.dataset, -1)  # an iterable dataset may refuse to say
         count = f" of {length}" if length >= 0 else ""
+        augment = "" if self._decoder.augment is None else f", augment={self._decoder.augment!r}"
         size = "batch_sampler=..." if self.batch_size is None else f"batch_size={self.batch_size}"
         return (
-            f"Loader({type(self.dataset).__name__}{count}, {self.spec!r}, {size}, device={self.device!r}, "
+            f"Loader({type(self.dataset).__name__}{count}, {self.spec!r}{augment}, {size}, device={self.device!r}, "
             f"num_workers={self._reading.arranged.num_workers})"
         )
 
