@@ -68,7 +68,7 @@ run_python() {
 build asan-ubsan "$@"
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 cases="tests/decode/test_bad_input.py tests/decode/test_blocks_of_input.py tests/decode/test_exif.py
-    tests/decode/test_limits.py tests/threads tests/cuda/test_forked_workers.py tests/interop/test_compile.py
+    tests/decode/test_limits.py tests/decode/test_truncated.py tests/threads tests/cuda/test_forked_workers.py tests/interop/test_compile.py
     tests/interop/test_transforms.py"
 for topic in batch_errors batch_memory cancellation hostile_calls input output tensor_memory; do
     cases="$cases tests/calls/test_$topic.py"
