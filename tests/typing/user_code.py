@@ -130,6 +130,27 @@ def results(images: list[str], array_: Array) -> Iterator[str]:
     fastpre.Preprocessor({"resize": 3})  # type: ignore[arg-type]
 
 
+def training(images: list[bytes], root: Path) -> Iterator[object]:
+    steps = [fastpre.augment.RandomResizedCrop(224), fastpre.augment.RandomHorizontalFlip(0.5)]
+    pre = fastpre.Preprocessor()
+    assert_type(pre(images, augment=steps, seeds=[1, 2]), torch.Tensor)
+    result = pre.run(images, augment=fastpre.augment.FiveCrop((200, 180)))
+    for image in result.images:
+        assert_type(image.flipped, bool)
+        draws: Sequence[object] = image.draws
+        yield image.crop, draws
+    fastpre.decode_resize_normalize(images, augment=fastpre.augment.Compose(steps), truncated="partial")
+    loader = fastpre.data.Loader(images, augment=steps, seed=3, batch_size=4, shuffle=True)
+    state: dict[str, object] = loader.state_dict()
+    loader.load_state_dict(state)
+    yield from loader
+    yield loader.report(), loader.stats()
+    yield fastpre.data.ImageFolder(root, torch.nn.Identity())
+
+    fastpre.augment.RandomResizedCrop(224, interpolation="cubic")  # type: ignore[arg-type]
+    pre(images, augments=steps)  # type: ignore[call-overload]
+
+
 def show(result: fastpre.Result) -> tuple[int, ...]:
     return tuple(result.tensor.shape)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from .draw import Draw, Erasure
 from .erasing import RandomErasing
 from .random import Random
-from .steps import Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip, Replaces, Step
-from .views import FiveCrop, TenCrop, Views
+from .steps import Augmentation, Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip, Replaces
+from .views import FiveCrop, TenCrop
 
 __all__ = ["Augment", "Compose", "compose"]
 
@@ -30,8 +30,8 @@ class Compose:
         ValueError: steps in another order.
     """
 
-    def __init__(self, steps: Iterable[Step | Views | RandomErasing | Compose]) -> None:
-        self.steps: tuple[Step | Views | RandomErasing, ...] = tuple(_leaves(steps))
+    def __init__(self, steps: Iterable[Augmentation | Compose]) -> None:
+        self.steps: tuple[Augmentation, ...] = tuple(_leaves(steps))
         kinds = [_rank(step) for step in self.steps]
         if kinds != sorted(kinds) or kinds.count(1) > 1:
             raise ValueError(
@@ -84,7 +84,7 @@ class Compose:
 
 
 # What calls take as `augment`.
-Augment = Compose | Step | Views | RandomErasing
+Augment = Compose | Augmentation
 
 
 def _leaves(steps: Iterable[Any]) -> Iterable[Any]:
@@ -111,4 +111,4 @@ def compose(augment: Augment | Sequence[Any]) -> Compose:
     """One step or several as a `Compose`."""
     if isinstance(augment, Compose):
         return augment
-    return Compose(augment if isinstance(augment, (list, tuple)) else [augment])  # type: ignore[list-item]
+    return Compose(augment if isinstance(augment, (list, tuple)) else [augment])

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from .draw import Erasure
 from .random import Random, in_float32, log_ratio, sides
-from .steps import Replaces, interval, probability
+from .steps import Augmentation, interval, probability
 
 __all__ = ["RandomErasing"]
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomErasing:
+class RandomErasing(Augmentation):
     """With probability `p`, a rectangle of the output is overwritten, after normalizing; as torchvision's, v1 and v2.
 
     Args:
@@ -29,7 +29,6 @@ class RandomErasing:
     scale: tuple[float, float] = (0.02, 0.33)
     ratio: tuple[float, float] = (0.3, 3.3)
     value: float | Sequence[float] | Literal["random"] = 0.0
-    replaces: ClassVar[Replaces | None] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", probability(self.p))

@@ -5,27 +5,44 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 from .._backend import fields
 from ..typing import Interpolation
 from .draw import CannotDraw, Draw
 from .random import Random, in_float32, log_ratio, sides
 
-__all__ = ["Pad", "RandomCrop", "RandomHorizontalFlip", "RandomResizedCrop", "RandomVerticalFlip", "Step"]
+__all__ = [
+    "Augmentation",
+    "Pad",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomVerticalFlip",
+    "Step",
+]
 
 # What a step takes the place of: the Spec's crop, or its resize and crop.
 Replaces = Literal["resize", "crop"]
 Fill = tuple[int, int, int]
 
 
-class Step(Protocol):
-    """One step of geometry."""
+class Augmentation:
+    """What an augmentation is made of.
 
-    replaces: ClassVar[Replaces | None]
+    Attributes:
+        replaces: what of the Spec's geometry it takes the place of.
+    """
+
+    replaces: ClassVar[Replaces | None] = None
+
+
+class Step(Augmentation):
+    """One step of geometry."""
 
     def draw(self, before: Draw, random: Random) -> Draw:
         """What the step makes of an image."""
+        raise NotImplementedError
 
 
 def pair(name: str, value: object) -> tuple[int, int]:
@@ -83,7 +100,7 @@ def padded(before: Draw, left: int, top: int, right: int, bottom: int, fill: Fil
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(Step):
     """A rectangle of random area and aspect ratio, resized; as torchvision's, v1 and v2.
 
     Args:
@@ -132,7 +149,7 @@ class RandomResizedCrop:
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomCrop:
+class RandomCrop(Step):
     """A rectangle of a given size at a random place; as torchvision's v2, with constant padding.
 
     Args:
@@ -179,7 +196,7 @@ class RandomCrop:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pad:
+class Pad(Step):
     """Borders of one colour; as torchvision's `Pad`.
 
     Args:
@@ -189,7 +206,6 @@ class Pad:
 
     padding: int | Sequence[int]
     fill: int | Sequence[int] = 0
-    replaces: ClassVar[Replaces | None] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "padding", borders(self.padding))
@@ -203,11 +219,10 @@ class Pad:
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomHorizontalFlip:
+class RandomHorizontalFlip(Step):
     """Mirrored left to right with probability `p`; as torchvision's, v1 and v2."""
 
     p: float = 0.5
-    replaces: ClassVar[Replaces | None] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", probability(self.p))
@@ -218,11 +233,10 @@ class RandomHorizontalFlip:
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomVerticalFlip:
+class RandomVerticalFlip(Step):
     """Mirrored top to bottom with probability `p`; as torchvision's, v1 and v2."""
 
     p: float = 0.5
-    replaces: ClassVar[Replaces | None] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "p", probability(self.p))

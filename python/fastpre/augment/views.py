@@ -6,13 +6,13 @@ import dataclasses
 from typing import ClassVar
 
 from .draw import CannotDraw, Draw
-from .steps import Replaces, pair
+from .steps import Augmentation, Replaces, pair
 
 __all__ = ["FiveCrop", "TenCrop", "Views"]
 
 
 @dataclasses.dataclass(frozen=True)
-class FiveCrop:
+class FiveCrop(Augmentation):
     """The four corners and the middle; as torchvision's. One image gives five outputs, (5, C, H, W).
 
     Args:
@@ -38,7 +38,7 @@ class FiveCrop:
 
 
 @dataclasses.dataclass(frozen=True)
-class TenCrop:
+class TenCrop(Augmentation):
     """The five of `FiveCrop`, and those of the mirrored image; as torchvision's. (10, C, H, W).
 
     Args:

@@ -25,7 +25,7 @@ class FileBytes(bytes):
     name: str
 
 
-def read_bytes(path: str | os.PathLike[str]) -> FileBytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """A dataset `loader` that leaves the decoding to the transform, which is to be `fuse(...)`'s.
 
     Returns:
@@ -36,7 +36,7 @@ def read_bytes(path: str | os.PathLike[str]) -> FileBytes:
     return data
 
 
-def read_image(path: str | os.PathLike[str]) -> FileBytes | PIL.Image.Image:
+def read_image(path: str | os.PathLike[str]) -> bytes | PIL.Image.Image:
     """A JPEG's bytes, as `read_bytes`; a file of any other format as Pillow's image in RGB."""
     data = read_bytes(path)
     if data.startswith(SOI):
