@@ -10,10 +10,11 @@ The steps have the arguments, defaults and draws of torchvision's transforms of 
 from .compose import Compose
 from .draw import Box, CannotDraw, Draw, Erasure
 from .erasing import RandomErasing
-from .steps import Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip
+from .steps import Augmentation, Pad, RandomCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip
 from .views import FiveCrop, TenCrop
 
 __all__ = [
+    "Augmentation",
     "Box",
     "CannotDraw",
     "Compose",

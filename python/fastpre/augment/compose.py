@@ -111,4 +111,4 @@ def compose(augment: Augment | Sequence[Any]) -> Compose:
     """One step or several as a `Compose`."""
     if isinstance(augment, Compose):
         return augment
-    return Compose(augment if isinstance(augment, (list, tuple)) else [augment])
+    return Compose([augment] if isinstance(augment, Augmentation) else augment)
