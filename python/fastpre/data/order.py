@@ -135,8 +135,8 @@ class Drawing(Iterator[list[Any]]):
 
     def deliver(self, arrived: Arrived | None) -> None:
         """Counts the next batch, or an error in its place."""
-        self._delivered += 1
-        if self._digests:  # else the error was ours
+        if self._digests:  # else the error was ours, and there is no batch in whose place it came
+            self._delivered += 1
             self._digest = self._digests.popleft()
 
     def release(self) -> None:

@@ -236,12 +236,7 @@ def _read(source: Source | None) -> Compressed | Failed | Literal[_Mark.END]:
     except StopIteration:
         return END
     except Exception as error:
-        return Failed(error, advanced=not _is_the_queues(error))
-
-
-def _is_the_queues(error: Exception) -> bool:
-    """True if DataLoader has lost a worker, or waited too long: the dataset raised nothing."""
-    return type(error) is RuntimeError and str(error).startswith(("DataLoader ", "Pin memory thread"))
+        return Failed(error, advanced=source.advanced(error))
 
 
 def _decoded(decode: Callable[[Compressed], Decoded], batch: Compressed) -> Decoded | Failed:

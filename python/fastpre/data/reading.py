@@ -133,7 +133,8 @@ class Reading:
                 if model is not None:  # what DataLoader draws was drawn before the state was saved
                     torch.default_generator.set_state(model)
         first = position.samples if isinstance(position, Places) else 0
-        return Begun(Source(batches, base_seed, epoch, first, clock), position, base_seed, workers)
+        source = Source(batches, self.arranged.num_workers > 0, base_seed, epoch, first, clock)
+        return Begun(source, position, base_seed, workers)
 
     def _batches(self, workers: bool, resume: State | None) -> tuple[Iterator[Any], Position]:
         """An iterator that no other epoch shares."""

@@ -17,12 +17,14 @@ class Source(Iterator[Compressed]):
 
     Args:
         batches: the iterator.
+        workers: it has worker processes.
         seed, epoch, first: see `Compressed`.
         clock: where the time goes that reading takes.
     """
 
-    def __init__(self, batches: Iterator[Any], seed: int, epoch: int, first: int, clock: Clock) -> None:
+    def __init__(self, batches: Iterator[Any], workers: bool, seed: int, epoch: int, first: int, clock: Clock) -> None:
         self._batches = batches
+        self._workers = workers
         self._seed = seed
         self._epoch = epoch
         self._first = first
@@ -34,11 +36,19 @@ class Source(Iterator[Compressed]):
             batch = next(self._batches)
             while batch is None:  # see Stream
                 batch = next(self._batches)
+        except (ConnectionError, EOFError) as error:
+            if self.advanced(error):
+                raise
+            raise RuntimeError("a DataLoader worker died: the connection to it broke") from error
         finally:
             self._clock.fetching_s += time.perf_counter() - began
         first = self._first
         self._first += len(batch.images)
         return batch._replace(seed=self._seed, epoch=self._epoch, first=first)  # type: ignore[no-any-return]
+
+    def advanced(self, error: Exception) -> bool:
+        """True if the batch is lost: the dataset raised the error, and it is no lost worker's or the sampler's."""
+        return not self._workers or "in DataLoader worker process" in str(error)
 
     def close(self) -> None:
         """Ends the DataLoader's workers, unless they are persistent.
