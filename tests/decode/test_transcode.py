@@ -135,7 +135,7 @@ def test_metadata() -> None:
             np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(image)), upright)
         kept = {"icc": info.get("icc_profile") == profile, "comment": info.get("comment") == b"a comment"}
         found[metadata] = {**kept, "xmp": "xmp" in info, "make": exif.get(0x010F) == "a camera"}
-        assert markers(done).count(0xE0) == 1  # one JFIF marker, whoever wrote it
+        assert markers(done).count(0xE0) == 1  # one JFIF marker, whichever program wrote it
         assert fastpre.plan(done).header["orientation"] == exif[0x0112] == 6
     assert found == {
         "none": {"icc": False, "comment": False, "xmp": False, "make": False},
