@@ -56,7 +56,7 @@ lint: $(DEV_STAMP) ## Check style, types and formatting
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python scripts/check-width.py README.md CHANGELOG.md CONTRIBUTING.md docs/*.md benchmarks/README.md fuzz/README.md
 	$(BIN)/python scripts/check-includes.py
-	@if git grep -niwE '(no|some|any|every)body|whoever|he|his|him(self)?' -- ':!LICENSE' ':!Makefile' ':!docs/charts'; \
+	@if git grep -niwIE '(no|some|any|every)body|whoever|he|his|him(self)?' -- ':!LICENSE' ':!Makefile' ':!docs/charts'; \
 	then echo 'say what it is: a thread, a call, a decoder'; exit 1; fi
 	find csrc tests/cpp fuzz benchmarks -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
