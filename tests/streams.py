@@ -103,6 +103,12 @@ def adobe_transform(stream: bytes, transform: int) -> bytes:
     return patched(stream, stream.index(b"Adobe") + 11, bytes([transform]))
 
 
+def arithmetic(stream: bytes) -> bytes:
+    """The same data under a frame header of arithmetic coding, to which any bits are a picture, here of noise."""
+    at = frame(stream) + 1
+    return patched(stream, at, bytes([{0xC0: 0xC9, 0xC2: 0xCA}[stream[at]]]))
+
+
 def luma_sampling(stream: bytes, horizontal: int, vertical: int) -> bytes:
     """Changes the first component's sampling factors.
 

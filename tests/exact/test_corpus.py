@@ -5,17 +5,19 @@ from __future__ import annotations
 import collections
 import dataclasses
 import io
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageOps
 from torchvision import transforms
 
 import corpus
 import fastpre
 import streams
+from parity import OLDER_THAN_PILLOWS, under_the_flag
 from reference import IMAGENET, geometry
 
 pytestmark = pytest.mark.corpus
@@ -27,17 +29,6 @@ GEOMETRIES: list[dict[str, Any]] = [
     {"resize": None, "crop": (40, 56)},
 ]
 WHOLE_IMAGE_PIXELS = 3_000_000  # larger ones are compared through the other geometries
-
-
-def major(version: str) -> int:
-    return int(version.partition(".")[0])
-
-
-# libjpeg-turbo 3 learned lossless JPEG (SOF3), and smooths otherwise between the blocks of progressive
-# streams that lack scans (libjpeg-turbo/libjpeg-turbo#700 and #721).
-OLDER_THAN_PILLOWS = (
-    major(fastpre._core.build_info()["libjpeg_turbo"]) < 3 <= major(features.version("libjpeg_turbo") or "0")
-)
 
 
 @dataclasses.dataclass
@@ -145,6 +136,38 @@ def test_corrupt_files(corpus_root: Path, summary: list[str]) -> None:
     """Acceptance and pixels are Pillow's for broken streams too."""
     tally = run(corpus_root, "corrupt", [{"resize": 64, "crop": 56}, {"resize": None, "crop": (40, 56)}], summary)
     assert bool(tally.smoothed) == OLDER_THAN_PILLOWS
+
+
+@pytest.mark.parametrize("name", ["odd", "corrupt"])
+def test_what_arrived(name: str, corpus_root: Path, summary: list[str]) -> None:
+    """truncated="partial" is Pillow's LOAD_TRUNCATED_IMAGES: for broken files as they are, for others cut somewhere."""
+    options: dict[str, Any] = {"resize": 64, "crop": 56}
+    # Giant ones take Pillow seconds to make smaller, and are black.
+    spec = fastpre.Spec(**options, truncated="partial", max_pixels=WHOLE_IMAGE_PIXELS)
+    pre = fastpre.Preprocessor(spec, num_threads=1)
+    rng = random.Random(name)
+    seen: collections.Counter[str] = collections.Counter()
+    wrong = []
+    for entry in corpus.entries(corpus_root, name):
+        stream = entry.path.read_bytes()
+        part = stream if name == "corrupt" else stream[: rng.randrange(len(stream) // 3, len(stream))]
+        result = pre.run([part], on_error="fill")
+        image = result.images[0]
+        if isinstance(image.error, fastpre.LimitExceeded):
+            continue
+        want = under_the_flag(part, options)
+        if image.ok and want is not None and torch.equal(result.tensor[0], want):
+            seen["truncated" if image.truncated else "whole"] += 1
+        elif not image.ok and want is None:
+            seen["refused"] += 1
+        elif OLDER_THAN_PILLOWS and entry.features & {"sof2_progressive", "sof10_arith_progressive", "sof3_lossless"}:
+            seen["as an older library"] += 1
+        else:
+            wrong.append(f"{entry.id}: {len(part)} bytes, {image!r}")
+    summary.append(f"corpus/{name}, truncated='partial': {dict(seen)}, wrong {len(wrong)}")
+    assert not wrong, "\n".join(wrong)
+    assert min(seen["truncated"], seen["whole"], seen["refused"]) > 0
+    assert bool(seen["as an older library"]) == OLDER_THAN_PILLOWS
 
 
 def test_orientation_of_every_file(corpus_root: Path) -> None:
