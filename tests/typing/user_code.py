@@ -194,4 +194,3 @@ def data() -> None:
     fastpre.data.Loader(Photos(), on_error="ignore")  # type: ignore[arg-type]
     fastpre.data.Loader(3)  # type: ignore[arg-type]
     fastpre.data.Loader(Photos(), seed="1")  # type: ignore[arg-type]
-    stats.bottleneck == "disk"  # type: ignore[comparison-overlap]
