@@ -151,6 +151,9 @@ class Loader:
         self._streams: dict[int, torch.cuda.Stream] = {}
         self.errors: list[ImageError] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_epoch": None, "_streams": {}}  # a copy begins an epoch of its own
+
     def __repr__(self) -> str:
         count = f" of {len(self.dataset)}" if hasattr(self.dataset, "__len__") else ""
         size = "batch_sampler=..." if self.batch_size is None else f"batch_size={self.batch_size}"

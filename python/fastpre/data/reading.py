@@ -80,6 +80,12 @@ class Reading:
         self.served: Ending | None = None
         self._beginning = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None, "served": None, "_beginning": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _beginning=threading.Lock())
+
     @property
     def iterable(self) -> bool:
         """The dataset is an iterable one."""
