@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", choices=["1", "all"], default="1", help="one pinned core, or every core with batches")
     p.add_argument("--rounds", type=int, default=7, help="timed rounds after the check and a warm-up (default 7)")
     p.add_argument("--images", type=int, help="at most so many images, evenly spaced in the set")
-    keys = [*(key for key, i in BY_KEY.items() if "cpu" in i.devices), "fastpre-here"]
+    keys = [*(key for key, i in BY_KEY.items() if "cpu" in i.devices), "fastpre-here", "fastpre-threads"]
     p.add_argument("--only", nargs="+", choices=keys, metavar="KEY", help=f"of {', '.join(keys)}")
     p.add_argument("--results", type=pathlib.Path, default=report.RESULTS, help="folder for the JSON files")
     return p
@@ -40,7 +40,7 @@ def run(task: Task, arguments: argparse.Namespace) -> None:
     threads = 1 if pinned else machine.cores()
     photos = photographs.load(task.photos).first(min(task.limit, arguments.images or task.limit))
     with machine.pinned_to_one_core() if pinned else contextlib.nullcontext():
-        if task.kind == "loader":
+        if task.kind in ("loader", "memory"):
             outcome = loader.compare(task, photos.images, arguments.rounds, arguments.only)
         else:
             outcome = comparison.compare(task, photos.images, threads, arguments.rounds, arguments.only)

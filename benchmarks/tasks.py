@@ -52,7 +52,8 @@ class Task:
         photos: which set of the corpus: natural, large or small.
         limit: at most this many images, which bounds the time of a round.
         kind: "images": one call an image, or batches with all cores; "scaling": the same batch with one thread and
-            with all; "single": one call an image with one thread and with two; "loader": an epoch of a DataLoader.
+            with all; "single": one call an image with one thread and with two; "loader": an epoch of a DataLoader over
+            files, "memory": over bytes in memory.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Task:
     photos: Literal["natural", "large", "small"]
     job: Job
     limit: int
-    kind: Literal["images", "scaling", "single", "loader"] = "images"
+    kind: Literal["images", "scaling", "single", "loader", "memory"] = "images"
 
 
 BASELINE = "torchvision-tensor"  # what ratios are to
@@ -84,5 +85,6 @@ TASKS: dict[str, Task] = {
         Task("large-one", "photographs of 8 to 16 MP, one at a time, one thread and two", "large", Job(), 11, "single"),
         Task("scaling", "batches with one thread and with all cores", "natural", Job(), 159, "scaling"),
         Task("loader", "an epoch of a folder with 2 worker processes", "natural", Job(), 159, "loader"),
+        Task("loader-memory", "an epoch from memory with 2 worker processes", "natural", Job(), 159, "memory"),
     )
 }

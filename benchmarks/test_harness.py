@@ -10,6 +10,7 @@ import charts
 import comparison
 import loader
 import numpy as np
+import overhead
 import photographs
 import pytest
 import report
@@ -98,12 +99,23 @@ def test_threads(name: str, names: tuple[str, str]) -> None:
     assert judged[0]["value"] is not None
 
 
-def test_loader() -> None:
+@pytest.mark.parametrize("name", ["loader", "loader-memory"])
+def test_loader(name: str) -> None:
     images = [photographs.encode(60 + i, 50) for i in range(9)]
-    outcome = loader.compare(TASKS["loader"], images, 1, None)
+    outcome = loader.compare(TASKS[name], images, 1, None)
     assert outcome["absent"] == {}
     equal = {row["key"]: row["agreement"]["equal"] for row in outcome["rows"]}
-    assert equal == {"fastpre-exact": 9, "fastpre-here": 9, "torchvision-tensor": 0, "torchvision-pil": 9}
+    ours = {"fastpre-exact": 9, "fastpre-here": 9, "fastpre-threads": 9}
+    assert equal == {**ours, "torchvision-tensor": 0, "torchvision-pil": 9}
+    judged = targets.judge(targets.TARGETS[name, "all"], outcome | {"images": 9})
+    assert len([record for record in judged if record["value"] is not None]) == 4
+
+
+def test_overhead(capsys: pytest.CaptureFixture[str]) -> None:
+    images = [photographs.encode(60 + i, 50) for i in range(3)]
+    assert overhead.overheads(images, 2).keys() == overhead.LOADERS.keys()
+    assert "bare loop" in capsys.readouterr().out
+    assert overhead.seconds({"a": "print(2.5)"}, b"", 2) == {"a": [2.5, 2.5]}
 
 
 class Wrong(Run):

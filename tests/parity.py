@@ -26,9 +26,9 @@ def _major(version: str) -> int:
 
 PILLOWS_LIBRARIES = Path(PIL.__file__).parents[1] / "pillow.libs"
 
-# libjpeg-turbo 3 learned lossless JPEG (SOF3), and smooths otherwise between the blocks of progressive streams that lack
-# scans, if they are two blocks wide or have fewer rows of chroma (libjpeg-turbo/libjpeg-turbo#700 and #721). False where
-# Pillow's library was loaded into the process before ours.
+# libjpeg-turbo 3 learned lossless JPEG (SOF3), and smooths otherwise between the blocks of progressive streams that
+# lack scans, if they are two blocks wide or have fewer rows of chroma (libjpeg-turbo/libjpeg-turbo#700 and #721).
+# False where Pillow's library was loaded into the process before ours.
 OLDER_THAN_PILLOWS = _major(fastpre._core.build_info()["libjpeg_turbo"]) < 3 <= _major(
     features.version("libjpeg_turbo") or "0"
 ) and str(PILLOWS_LIBRARIES) not in os.environ.get("LD_PRELOAD", "")

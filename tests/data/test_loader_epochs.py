@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -70,6 +71,18 @@ def test_every_loop_is_another_epoch(batch: list[bytes]) -> None:
     assert loader.state_dict()["epoch"] == 2
     both = [torch.cat(parts).tolist() for parts in zip(*((a[1], b[1]) for a, b in zip(loader, loader)), strict=True)]  # noqa: B905
     assert both == [permutation(2), permutation(3)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_copy_goes_on_with_the_next_epoch(workers: int, batch: list[bytes]) -> None:
+    how: dict[str, Any] = {"num_workers": workers, "persistent_workers": bool(workers)}
+    loader = load(labelled(batch), batch_size=5, shuffle=True, seed=0, **how)
+    batches = iter(loader)
+    next(batches)
+    copy = pickle.loads(pickle.dumps(loader))
+    assert labels(copy) == permutation(1)
+    assert loader.state_dict()["batches"] == 1
+    assert copy.state_dict()["epoch"] == 2
 
 
 class Told(Items):

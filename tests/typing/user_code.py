@@ -194,6 +194,17 @@ def data() -> None:
         print(images, labels)
     print(len(loader), loader.spec, [(error.name, error.dataset_index) for error in loader.errors])
     loader.sampler.set_epoch(1)
+    loader.set_epoch(2)
+    state: dict[str, Any] = loader.state_dict()
+    loader.load_state_dict(state)
+    report, stats = loader.report(), loader.stats()
+    assert_type(report, fastpre.data.Report)
+    assert_type(report[0], fastpre.data.BadImage)
+    print(len(report), report.total, report.counts["CorruptImage"], [(bad.name, bad.reason) for bad in report])
+    report.clear()
+    assert_type(stats, fastpre.data.Stats)
+    print(stats, stats.images_per_s, stats.mb_per_s, stats.waited, stats.bottleneck == "decoding")
+    fastpre.data.Loader(Photos(), seed=1, progress=True)
     paths: list[Path] = [Path("a.jpg")]
     fastpre.data.Loader(paths, device=torch.device("cpu"))
     fastpre.data.Loader(("a.jpg", b""))
@@ -243,3 +254,4 @@ def sources(folder: Path, table: Any) -> None:
 def wrong_data() -> None:
     fastpre.data.Loader(Photos(), on_error="ignore")  # type: ignore[arg-type]
     fastpre.data.Loader(3)  # type: ignore[arg-type]
+    fastpre.data.Loader(Photos(), seed="1")  # type: ignore[arg-type]

@@ -171,6 +171,9 @@ class Loader:
         self._streams: dict[int, torch.cuda.Stream] = {}
         self.errors: list[ImageError] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_epoch": None, "_streams": {}}  # a copy begins an epoch of its own
+
     def __repr__(self) -> str:
         length = operator.length_hint(self.dataset, -1)  # an iterable dataset may refuse to say
         count = f" of {length}" if length >= 0 else ""

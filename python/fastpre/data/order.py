@@ -54,14 +54,18 @@ class Order:
     def __init__(self, batches: Iterable[list[Any]], generator: torch.Generator | None) -> None:
         self._batches = batches
         self._generator = generator
-        self._drawing = self.begin(None)
+        self._drawing: Drawing | None = None
 
     def begin(self, resume: State | None) -> Drawing:
         """What the next `iter()` gives."""
         self._drawing = Drawing(self._batches, self.generators(), resume)
         return self._drawing
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_drawing": None}
+
     def __iter__(self) -> Iterator[list[Any]]:
+        assert self._drawing is not None
         self._drawing.start()
         return self._drawing
 
