@@ -150,3 +150,31 @@ def test_bad_files_of_a_folder_with_a_transform(folder: Path, tmp_path: Path, tr
     assert len(images) == len(dataset) - 4
     with pytest.raises(fastpre.ImageError, match=r"0\.jpg"):
         next(iter(fastpre.data.Loader(dataset, batch_size=4)))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        v1.Compose([v1.RandomResizedCrop(32), v1.PILToTensor(), v1.Lambda(lambda x: x.double() / 255)]),
+        v2.Compose([v2.RandomResizedCrop(32), v2.ToImage(), v2.ToDtype(torch.float32), v2.Normalize([9.0], [2.0])]),
+        v1.Compose([v1.RandomCrop(32), v1.Grayscale(1), v1.ToTensor()]),
+    ],
+    ids=["double", "unscaled", "gray"],
+)
+def test_a_loader_gives_what_the_transform_gave(folder: Path, transform: Any) -> None:
+    want = batches(fastpre.data.ImageFolder(folder, transform), 0)
+    torch.manual_seed(5)
+    loader = fastpre.data.Loader(fastpre.data.ImageFolder(folder, transform), batch_size=5, shuffle=True)
+    for (ours, _), (theirs, _) in zip([batch for _ in range(2) for batch in loader], want, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert torch.equal(ours, theirs)
+
+
+def test_errors_say_the_path_once(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "cut.jpg").write_bytes(photograph(60, 60)[:700])
+    (tmp_path / "a" / "whole.jpg").write_bytes(photograph(60, 60))
+    loader = fastpre.data.Loader(fastpre.data.ImageFolder(tmp_path, TRAIN), batch_size=2, on_error="skip")
+    ((images, _),) = loader
+    assert len(images) == 1
+    assert str(loader.errors[0]).count("cut.jpg") == 1

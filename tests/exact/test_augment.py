@@ -350,3 +350,16 @@ def test_drawing_works_without_torchvision_and_decoded_images_too() -> None:
     assert torch.equal(views(JPEGS[0]), views(opened(JPEGS[0])))
     with pytest.raises(fastpre.UnsupportedImage, match="larger than the image"):
         DecodeResizeNormalize(resize=None, crop=None, augment=fa.RandomCrop(1000))(opened(JPEGS[0]))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ([fa.Pad(4, fill=128), fa.RandomCrop(32)], [v2.Pad(4, fill=128), v2.RandomCrop(32)]),
+        ([fa.RandomCrop(36, padding=9, fill=7), fa.RandomCrop(33)], [v2.RandomCrop(36, 9, fill=7), v2.RandomCrop(33)]),
+    ],
+)
+def test_padding_keeps_its_colour_in_later_crops(ours: Any, theirs: Any) -> None:
+    for seed in range(6):
+        want = expected([v1.Resize((32, 32)), *theirs], JPEGS, seed)
+        assert_equal(got(ours, JPEGS, seed, resize=(32, 32)), want, seed)

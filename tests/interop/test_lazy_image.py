@@ -162,3 +162,34 @@ def test_what_cannot_be_opened_or_decoded(tmp_path: Path) -> None:
     assert image.size == (97, 61)
     with pytest.raises(fastpre.CorruptImage, match=r"cut\.jpg"):
         image.load()
+
+
+def test_a_decoded_one_pickles_as_pillows(tmp_path: Path) -> None:
+    image = open_image(JPEG)
+    image.load()
+    again = pickle.loads(pickle.dumps(image))
+    assert type(again) is Image.Image
+    assert np.array_equal(np.asarray(again), np.asarray(pil(JPEG)))
+
+
+def test_what_stands_beside_the_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    jpeg = streams.encode(streams.picture("RGB", 50, 33), exif=exif, dpi=(72, 72))
+    for make in (open_image, pil):
+        image: Any = make(jpeg)
+        assert image.info["exif"]
+        assert image.crop((0, 0, 20, 20)).info["dpi"] == (72, 72)
+        image.info["mine"] = 3
+        assert image.resize((9, 9)).info["mine"] == 3
+    turned = [ImageOps.exif_transpose(make(jpeg)) for make in (open_image, pil)]
+    assert np.array_equal(np.asarray(turned[0]), np.asarray(turned[1]))
+    upright = ImageOps.exif_transpose(open_image(jpeg, exif_orientation=True))
+    assert np.array_equal(np.asarray(upright), np.asarray(turned[1]))
+
+
+def test_thumbnails() -> None:
+    images: list[Any] = [open_image(JPEG), pil(JPEG)]
+    for image in images:
+        image.thumbnail((30, 30), reducing_gap=None)
+    assert np.array_equal(np.asarray(images[0]), np.asarray(images[1]))

@@ -137,8 +137,8 @@ class Draw(NamedTuple):
             raise CannotDraw("nothing of the image is left")
         if min(window.left + window.width, virtual[1]) <= max(window.left, 0):
             raise CannotDraw("nothing of the image is left")
-        padded = not window.within(virtual)
-        return self._replace(resized=virtual, window=window, fill=fill if padded else self.fill)
+        # Padding that is there already keeps its colour.
+        return self._replace(resized=virtual, window=window, fill=self.fill if box.within(self.size) else fill)
 
     def _check_reach(self, box: Box, fill: tuple[int, int, int]) -> None:
         """Refuses to show what an earlier crop has cut off, and two colours of padding."""

@@ -103,8 +103,10 @@ def _image_of(sample: Any, index: int) -> Any:
 
 def _payload(image: Any, index: int) -> Payload:
     """An image that pickles: paths stay paths, because the decoding threads read files side by side."""
-    if isinstance(image, (Waiting, Ready, ImageError)):
+    if isinstance(image, (Waiting, Ready)):
         return image
+    if isinstance(image, ImageError):
+        return type(image)(image.reason)  # the batch has its name
     source = sources.source(image, index)
     if source is None or isinstance(source, (bytes, str, ImageReadError)):
         return source

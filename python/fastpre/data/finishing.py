@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from .._backend.call import Call
 from ..augment.batch import Drawn
 from ..preprocessor import Preprocessor
@@ -31,21 +33,35 @@ def finish(
     named = [names[row] for row in rest]
     if not ready:
         return preprocessor._execute(drawn, named, None, on_error, call)
+    like = next(iter(ready.values()))
+    for row, image in ready.items():
+        if image.shape != like.shape or image.dtype != like.dtype:
+            raise ValueError(f"{names[row]}: {_said(image)}, where others of its batch are {_said(like)}")
     out: Any = None
     if not any(draws):  # nothing else says how large the errors' slots are
-        size = next(iter(ready.values())).shape[1:]
-        new = layout(preprocessor.spec, len(rest), (size[0], size[1]))
+        new = layout(preprocessor.spec, len(rest), (like.shape[1], like.shape[2]))
         out = preprocessor._device.allocate(new, preprocessor.pin_memory).value
     decoded = preprocessor._execute(drawn, named, out, "fill", call)
-    tensor = decoded.tensor.new_empty((len(images), *decoded.tensor.shape[1:]))
-    tensor[rest] = decoded.tensor
+    tensor = torch.empty(
+        (len(images), *like.shape),
+        dtype=like.dtype,
+        device=decoded.tensor.device,
+        memory_format=preprocessor.spec.memory_format,
+        pin_memory=preprocessor.pin_memory,
+    )
     for row, image in ready.items():
-        if image.shape != tensor.shape[1:]:
-            raise ValueError(f"outputs differ in size: {tuple(image.shape)} and {tuple(tensor.shape[1:])}")
         tensor[row] = image
+    for row, result, image in zip(rest, decoded.images, decoded.tensor, strict=True):
+        if result.ok and (image.shape != like.shape or image.dtype != like.dtype):
+            raise ValueError(f"{names[row]}: {_said(image)}, where others of its batch are {_said(like)}")
+        tensor[row] = image if result.ok else call.fill
     pairs = zip(rest, decoded.images, strict=True)
     found = {row: ImageResult(row, result._record, names[row], result.draws) for row, result in pairs}
     done = Fields(ok=True, decoder="transform")
     results = [found.get(row) or ImageResult(row, done, names[row]) for row in range(len(images))]
     kept = [result.index for result in results if result.ok or on_error == "fill"]
     return Result(tensor if len(kept) == len(images) else tensor[kept], results, kept)
+
+
+def _said(image: torch.Tensor) -> str:
+    return f"{str(image.dtype).removeprefix('torch.')} {tuple(image.shape)}"

@@ -71,7 +71,8 @@ class Loader:
         fill: the value of a failed image's slot, in the output's scale.
         seed: decides, with the number of the epoch, the order of shuffle=True (a permutation by
             `torch.Generator().manual_seed(seed + epoch)`, as `DistributedSampler` draws it), workers' seeds and
-            augmentations' draws. Nothing is then drawn from torch's own generator, so `generator` is not needed. None:
+            augmentations' draws (what a dataset's own transform draws is its matter, and not in `state_dict`). Nothing
+            is then drawn from torch's own generator, so `generator` is not needed. None:
             all is drawn as by DataLoader: from `generator`, or torch's own.
         progress: show how far an epoch is, and what it took, on stderr: a bar on a terminal, elsewhere a line every ten
             seconds.

@@ -51,7 +51,8 @@ def begin(transform: Fused, path: str) -> Any:
 
     Draws are made here, one image after the other, as torchvision's datasets make them.
     """
-    if isinstance(transform, DecodeResizeNormalize) and path.lower().endswith(JPEGS):
+    # An augmentation of ours is drawn later, by the sample's seed, which needs a JPEG.
+    if isinstance(transform, DecodeResizeNormalize) and (transform.augment or path.lower().endswith(JPEGS)):
         return file_sample(path)
     try:
         source = read_image(path)
@@ -59,10 +60,13 @@ def begin(transform: Fused, path: str) -> Any:
             return source if isinstance(source, bytes) else Ready(transform(source), path)
         image = transform.deferred(source)
     except ImageError as error:
-        error.locate(None, None)
-        return error
+        return type(error)(error.reason, None, path)
     except OSError:
         return path  # the decoder fails on it too, and makes that the one image's error
+    except Exception as error:
+        if hasattr(error, "add_note"):
+            error.add_note(f"while {path} was transformed")
+        raise
     if isinstance(image, LazyImage) and image.draw is not None:
         return Waiting(image.encoded.item, path, image.draw)
     if not isinstance(image, torch.Tensor) or image.dim() != 3:

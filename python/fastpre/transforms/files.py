@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..errors import LimitExceeded
+
 if TYPE_CHECKING:
     import PIL.Image
 
@@ -49,3 +51,5 @@ def read_image(path: str | os.PathLike[str]) -> bytes | PIL.Image.Image:
             return rgb
     except PIL.UnidentifiedImageError:
         return data  # the transform says what is wrong with it
+    except PIL.Image.DecompressionBombError as error:
+        raise LimitExceeded(str(error), None, os.fsdecode(path)) from None

@@ -6,6 +6,7 @@ note what was asked; so the transforms run as they are, draws included, and thei
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,7 +46,7 @@ class Encoded(NamedTuple):
     """A JPEG that waits.
 
     Attributes:
-        item: as the core takes it; None once it is decoded.
+        item: as the core takes it.
         name: how to call it in a message.
         exif_orientation, num_threads: as `open_image`.
     """
@@ -77,9 +78,26 @@ class LazyImage(PIL.Image.Image):
         self._size = (draw.size[1], draw.size[0])
         self.encoded = encoded
         self.draw: Draw | None = draw
+        self._info: dict[Any, Any] | None = None
 
     def _with(self, draw: Draw) -> LazyImage:
-        return LazyImage(self.encoded, draw)
+        image = LazyImage(self.encoded, draw)
+        image._info = None if self._info is None else dict(self._info)
+        return image
+
+    @property
+    def info(self) -> dict[Any, Any]:
+        """What Pillow reads beside the pixels (EXIF, ICC profile, density), read when it is asked for."""
+        if self._info is None:
+            with PIL.Image.open(io.BytesIO(bytes(memoryview(self.encoded.item)))) as image:
+                self._info = dict(image.info)
+            if self.encoded.exif_orientation:
+                self._info.pop("exif", None)
+        return self._info
+
+    @info.setter
+    def info(self, value: dict[Any, Any]) -> None:
+        self._info = value
 
     def __repr__(self) -> str:
         state = "decoded" if self.draw is None else "not decoded"
@@ -89,7 +107,7 @@ class LazyImage(PIL.Image.Image):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """As a JPEG where it waits, else as Pillow's images."""
         if self.draw is None:
-            return self.copy().__reduce_ex__(protocol)
+            return PIL.Image.frombytes, (self.mode, self.size, self.tobytes())
         data = self.encoded.item
         item = data if isinstance(data, (bytes, str)) else bytes(memoryview(data))
         return LazyImage, (self.encoded._replace(item=item), self.draw)
@@ -102,9 +120,8 @@ class LazyImage(PIL.Image.Image):
         """
         if self.draw is not None:
             tensor = self.preprocessed(PIXELS)
-            self.draw = None
-            self.encoded = self.encoded._replace(item=None)
             self.im = PIL.Image.fromarray(tensor.permute(1, 2, 0).numpy()).im
+            self.draw = None  # last: another thread may be here
         return super().load()
 
     def preprocessed(self, spec: Spec) -> Any:
@@ -153,6 +170,11 @@ class LazyImage(PIL.Image.Image):
             except CannotDraw:
                 pass
         return super().resize(size, resample, box, reducing_gap)
+
+    def thumbnail(self, *args: Any, **kwargs: Any) -> None:
+        """As Pillow's, in place."""
+        self.load()
+        super().thumbnail(*args, **kwargs)
 
     def transpose(self, method: PIL.Image.Transpose) -> PIL.Image.Image:
         """As Pillow's; flips and half turns wait, quarter turns decode."""
