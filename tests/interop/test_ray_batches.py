@@ -19,6 +19,7 @@ import pyarrow as pa
 from ray.data.block import BlockAccessor
 
 import fastpre.interop.ray
+from fastpre.augment import FiveCrop, RandomCrop, RandomHorizontalFlip, RandomResizedCrop
 from fastpre.interop.ray import Decode
 
 FORMATS = ["numpy", "pandas", "pyarrow"]
@@ -154,6 +155,20 @@ def test_the_cuda_backend(images: list[bytes], want: Any) -> None:
     assert np.array_equal(tensors(Decode(SPEC, device="emulated")(pa.table({"bytes": images}))), want)
 
 
+@pytest.mark.parametrize("steps", [[RandomResizedCrop(24), RandomHorizontalFlip()], [RandomCrop(30), FiveCrop(24)]])
+def test_augmentations_keep_the_schema(steps: Any, images: list[bytes]) -> None:
+    """Also where no image is left that would say how large it is."""
+    decode = Decode(SPEC, on_error="skip", augment=steps, seed_column="seed")
+    table = decode(pa.table({"bytes": [images[0], BROKEN, *images[2:]], "seed": range(5)}))
+    kept = [0, 2, 3, 4]
+    want = fastpre.Preprocessor(SPEC)([images[i] for i in kept], augment=steps, seeds=kept)
+    assert np.array_equal(tensors(table), want.numpy())
+    seeds = pa.array([], pa.int64())
+    for none in ({"bytes": [BROKEN] * 2, "seed": [1, 2]}, {"bytes": pa.array([], pa.binary()), "seed": seeds}):
+        assert decode(pa.table(none)).schema == table.schema
+        assert decode(pa.table(none)).num_rows == 0
+
+
 def test_other_columns_keep_their_types(images: list[bytes]) -> None:
     label = pa.field("label", pa.int16(), metadata={"classes": "2"})
     schema = pa.schema([("bytes", pa.binary()), label, ("tags", pa.list_(pa.string()))], metadata={"huggingface": "{}"})
@@ -188,6 +203,12 @@ def test_wrong_columns(arguments: Any, message: str, images: list[bytes]) -> Non
         ({"on_error": "drop"}, "on_error must be 'raise', 'fill' or 'skip'"),
         ({"num_threads": 0}, "num_threads must be at least 1"),
         ({"spec": fastpre.Spec(), "error_column": "image"}, "output and error_column are both 'image'"),
+        ({"spec": fastpre.Spec(dtype="bfloat16"), "augment": [RandomResizedCrop(24)]}, "no bfloat16"),
+        (
+            {"spec": fastpre.Spec(resize=64, crop=None), "augment": [RandomHorizontalFlip()]},
+            r"let the augmentation end with one, unlike Compose\(\[RandomHorizontalFlip",
+        ),
+        ({"seed_column": "seed"}, "seed_column is for augment"),
     ],
 )
 def test_wrong_arguments(arguments: Any, message: str) -> None:

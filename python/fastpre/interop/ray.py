@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .._backend import lazy_torch
 from .._backend import output as memory
 from .._backend.arguments import check_on_error, integer
-from ..augment.compose import Augment, compose
+from ..augment.compose import Augment, Compose, compose
+from ..augment.random import Random
 from ..errors import ImageError
-from ..preprocessor import Preprocessor
+from ..preprocessor import Preprocessor, start_of
 from ..result import Result
 from ..spec import Spec, layout
 from ..typing import OnError
@@ -52,6 +54,8 @@ __all__ = ["Decode", "Report"]
 BYTES = frozenset({"binary", "large_binary", "binary_view"})
 TEXT = frozenset({"string", "large_string", "string_view"})
 FIELDS = ("bytes", "path")  # of the structs that Hugging Face's data sets keep images as
+
+TRIED = ((6000, 8000), (8000, 6000))  # (height, width) of images for which augmentations are to end with one size
 
 
 class Decode:
@@ -118,7 +122,7 @@ class Decode:
         if seed_column is not None and augment is None:
             raise ValueError("seed_column is for augment, and there is none")
         self.seed_column = seed_column
-        self._size = (0, 0) if self.augment is not None else _size(self.preprocessor.spec)
+        self._size = _size(self.preprocessor.spec, self.augment)
         if output == error_column:
             raise ValueError(f"output and error_column are both {output!r}")
         self.column = column
@@ -187,13 +191,18 @@ class Decode:
 
     def _decoded(self, images: list[Any], names: list[str | None] | None, seeds: list[int] | None) -> Result[Any]:
         pre = self.preprocessor
+        views = 1 if self.augment is None else self.augment.views
+        new = layout(pre.spec, len(images) * views, self._size)  # also where no image is left that would say its size
+        if not images:
+            rows = (0, *new.shape[1:]) if views == 1 else (0, views, *new.shape[1:])
+            return Result(np.empty(rows, new.dtype), [], [])
+        out: Any
+        if pre.device.startswith("cuda"):
+            out = lazy_torch.require().empty(new.shape, dtype=new.torch_dtype, device=pre.device)
+        else:
+            out = memory.recycled_array(new)
         try:
-            if self.augment is not None:
-                return pre.run(images, augment=self.augment, seeds=seeds, on_error=self.on_error, fill=self.fill)
-            if pre.device.startswith("cuda"):
-                return pre.run(images, on_error=self.on_error, fill=self.fill)
-            out = memory.recycled_array(layout(pre.spec, len(images), self._size))
-            return pre.run(images, out=out, on_error=self.on_error, fill=self.fill)
+            return pre.run(images, out=out, on_error=self.on_error, fill=self.fill, augment=self.augment, seeds=seeds)
         except ImageError as error:
             _located(error, names)
             raise
@@ -270,7 +279,7 @@ def _granted() -> tuple[int | None, bool]:
     return max(1, int(cpus)), bool(context.get_accelerator_ids().get("GPU"))
 
 
-def _size(spec: Spec) -> tuple[int, int]:
+def _size(spec: Spec, augment: Compose | None) -> tuple[int, int]:
     """(height, width) of all tensors of a column.
 
     Raises:
@@ -279,9 +288,18 @@ def _size(spec: Spec) -> tuple[int, int]:
     if spec.dtype_name == "bfloat16":
         msg = "NumPy, and so Ray Data, has no bfloat16: take float16 or float32, or uint8 and normalize on the device"
         raise ValueError(msg)
-    if spec.output_size is None:
-        raise ValueError("the tensors of a column have one size: set the spec's crop, or resize=(height, width)")
-    return spec.output_size
+    if augment is None:
+        if spec.output_size is None:
+            raise ValueError("the tensors of a column have one size: set the spec's crop, or resize=(height, width)")
+        return spec.output_size
+    start, random = start_of(spec, augment), Random(lazy_torch.require().Generator())
+    drawn = [augment.draw(start.draw(*size), spec.channels, random) for size in TRIED]
+    sizes = {draw.size for draws in drawn for draw in draws}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"the tensors of a column have one size: let the augmentation end with one, unlike {augment!r}"
+        )
+    return sizes.pop()
 
 
 def _images(values: Any, column: str) -> list[Any]:
