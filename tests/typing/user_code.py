@@ -159,6 +159,8 @@ def planning(data: bytes) -> tuple[int, int]:
     p: fastpre.Plan = fastpre.plan(data, fastpre.Spec())
     assert_type(p.decoder, str)
     fastpre.plan(3)  # type: ignore[arg-type]
+    assert_type(fastpre.transcode(data, crop=(96, 128), optimize=False, restart_rows=1, metadata="all"), bytes)
+    fastpre.transcode(data, metadata="exif")  # type: ignore[arg-type]
     return p.output
 
 

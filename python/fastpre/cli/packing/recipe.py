@@ -119,8 +119,8 @@ class Recipe:
     def _size_of(self, planned: Plan) -> tuple[int, int] | None:
         """(height, width) that an image is re-encoded with; None if it is not.
 
-        The longer side is rounded to the nearest pixel. torchvision's Resize cuts it off, which would shift a centre
-        crop of the result by half a pixel: 9 dB (docs/packing.md).
+        The longer side is rounded to the nearest pixel. torchvision's Resize cuts its fraction off, and what is cut off
+        twice, here and by the model's own resizing, shifts a centre crop by half a pixel more often.
         """
         shorter = min(planned.size)
         if self.resize is not None and shorter > self.resize:
