@@ -7,7 +7,7 @@ import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ import torch
 
 import fastpre
 import fastpre.data
+from fastpre.data.source import Source
+from fastpre.data.stats import Clock
 from loading import (
     ARRANGEMENTS,
     BROKEN,
@@ -156,6 +158,21 @@ def test_a_worker_that_dies(ahead: int, timeout: int, batch: list[bytes]) -> Non
     other = load(items, batch_size=2)
     other.load_state_dict(loader.state_dict())
     assert seen + [label for _, labels in other for label in labels.tolist()] == [100 + i for i in range(108)]
+
+
+class Dying(Iterator[Any]):
+    """A DataLoader's iterator whose worker dies while it sends a batch."""
+
+    def __next__(self) -> Any:
+        raise ConnectionResetError("Connection reset by peer")
+
+
+def test_a_worker_that_dies_while_it_sends() -> None:
+    """Without workers the same error is the dataset's, which reads from a network."""
+    with pytest.raises(RuntimeError, match="a DataLoader worker died"):
+        next(Source(Dying(), True, 0, 0, 0, Clock()))
+    with pytest.raises(ConnectionResetError):
+        next(Source(Dying(), False, 0, 0, 0, Clock()))
 
 
 @pytest.mark.parametrize("ahead", [0, 2])

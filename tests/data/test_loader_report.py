@@ -148,6 +148,9 @@ def test_lines_of_progress_without_a_terminal(
     assert capfd.readouterr().err.splitlines()[-1].startswith("epoch 2: 4 images in ")
     list(load(batch, batch_size=4))
     assert capfd.readouterr().err == ""
+    loader.load_state_dict(loader.state_dict())
+    list(loader)
+    assert capfd.readouterr().err.startswith("epoch 2: 4 of 8 images, ")
 
 
 @pytest.fixture

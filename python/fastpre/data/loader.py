@@ -306,7 +306,7 @@ class Loader:
             raises=self._decoder.on_error == "raise",
             report=self._report,
             clock=clock,
-            shown=Progress(f"epoch {number}", self._reading.images()) if self._progress else None,
+            shown=Progress(f"epoch {number}", self._reading.images(resume)) if self._progress else None,
         )
         return self._epoch, decoded
 

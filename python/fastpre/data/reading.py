@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset, IterDataPipe
+from torch.utils.data import DataLoader, IterableDataset
 
 from .compressed import pack
 from .dataset import InWorker, checked
@@ -20,6 +20,8 @@ from .stats import Clock
 from .stream import Stream
 
 __all__ = ["Begun", "Reading"]
+
+IterDataPipe: Any = getattr(torch.utils.data, "IterDataPipe", ())  # deprecated: a later torch will not have it
 
 
 class Begun(NamedTuple):
@@ -108,14 +110,16 @@ class Reading:
         if self._order is not None:
             restore(generators, self._order.generators())
 
-    def images(self) -> int | None:
-        """Of an epoch; None where nothing says how many they are."""
+    def images(self, resume: State | None) -> int | None:
+        """What is left of an epoch; None where nothing says how many they are."""
         loader = self.arranged
+        if loader.batch_size is None:
+            return None
         try:
-            whole = len(self._dataset if self.iterable else loader.sampler)  # type: ignore[arg-type]
-            return None if loader.batch_size is None else min(whole, len(loader) * loader.batch_size)
+            whole = min(len(self._dataset if self.iterable else loader.sampler), len(loader) * loader.batch_size)  # type: ignore[arg-type]
         except TypeError:
             return None
+        return whole if resume is None else max(0, whole - resume.batches * loader.batch_size)
 
     def begin(self, epoch: int, resume: State | None, clock: Clock) -> Begun:
         """An epoch, from its beginning or where a state of it says."""
