@@ -209,7 +209,7 @@ def main() -> int:
     parser.add_argument("--set", choices=list(SIZES), default="natural", help="which photographs")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--images", type=int, help="at most so many, evenly spaced in the set")
-    parser.add_argument("--results", type=pathlib.Path, default=report.RESULTS, help="folder of the JSON file")
+    parser.add_argument("--results", type=pathlib.Path, default=report.RESULTS / "pack", help="folder of the JSON file")
     arguments = parser.parse_args()
     photos = photographs.load(arguments.set, arguments.images)
     with machine.pinned_to_one_core():
