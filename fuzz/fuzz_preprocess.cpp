@@ -1,8 +1,9 @@
 // libFuzzer target: twelve bytes choose the Spec, the rest is the JPEG (make_seeds.py writes both).
 //
-// Four properties besides "no crash": a failure is never InternalError; a worker that has seen
-// other images gives what a new one gives; a crop's pixels are those of the whole image; the CUDA
-// backend, its kernels run on the host, gives what the CPU gives.
+// Five properties besides "no crash": a failure is never InternalError; a worker that has seen
+// other images gives what a new one gives; a crop's pixels are those of the whole image; with
+// `partial`, images are truncated where without it they are corrupt, and the others are the same; the
+// CUDA backend, its kernels run on the host, gives what the CPU gives.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -45,8 +46,8 @@ Spec ReadSpec(const uint8_t* b) {
   s.exif_orientation = b[7] & 2;
   s.exact = b[7] & 4;
   s.normalize = b[7] & 8;
-  s.partial = b[7] & 64;
   s.rescale = b[7] & 16 ? Rescale::kMultiply : Rescale::kDivide;
+  s.partial = b[7] & 64;
   s.limits.max_pixels = 4'000'000;
   s.limits.max_bytes = 1 << 20;
   s.limits.max_work = 120'000'000;
@@ -88,7 +89,32 @@ void CheckWorkers(Worker& used, Bytes jpeg, const Spec& spec, bool channels_last
   Worker fresh;
   const Record ra = Run(used, jpeg, spec, a, draw), rb = Run(fresh, jpeg, spec, b, draw);
   if (ra.ok != rb.ok) Fail("accepted by one worker only: " + ra.reason + rb.reason);
+  if (ra.truncated != rb.truncated) Fail("truncated to one worker only");
   if (ra.ok && a.bytes != b.bytes) Fail("a used worker and a new one differ");
+}
+
+void CheckPartial(Worker& worker, Bytes jpeg, Spec spec, bool channels_last) {
+  try {
+    (void)ParseHeader(jpeg, spec.limits, spec.exif_orientation);
+  } catch (const Error&) {
+    return;
+  }
+  Slot a = MakeSlot(spec, spec.crop_height, spec.crop_width, channels_last), b = a;
+  b.view.data = b.bytes.data();
+  spec.partial = false;
+  const Record strict = Run(worker, jpeg, spec, a);
+  spec.partial = true;
+  const Record partial = Run(worker, jpeg, spec, b);
+  if (!strict.ok && strict.error_kind == ErrorKind::kLimit) return;
+  if (strict.truncated) Fail("truncated, and no error");
+  if (!partial.ok) {
+    // What an older libjpeg-turbo lacks, and headers that contradict each other, are errors either way.
+    if (strict.ok || strict.reason != partial.reason) Fail("not even partial: " + partial.reason);
+  } else if (partial.truncated == strict.ok) {
+    Fail("whole and truncated are confused: " + strict.reason);
+  } else if (strict.ok && a.bytes != b.bytes) {
+    Fail("a whole image is another one with `partial`");
+  }
 }
 
 // The whole image and a centred crop of it, neither resized.
@@ -113,6 +139,7 @@ void CheckCrop(Worker& worker, Bytes jpeg, Spec spec, int crop_height, int crop_
   const Slot part = MakeSlot(cut, g.out_height, g.out_width, false);
   const Record rf = Run(worker, jpeg, spec, full), rp = Run(worker, jpeg, cut, part);
   if (rf.ok != rp.ok) Fail("the whole and its crop disagree on acceptance: " + rf.reason + " | " + rp.reason);
+  if (rf.truncated != rp.truncated) Fail("the whole and its crop disagree on truncation");
   if (!rf.ok) return;
   for (int c = 0; c < 3; ++c) {
     for (int y = 0; y < g.out_height; ++y) {
@@ -160,6 +187,7 @@ void CheckDevice(Worker& worker, Bytes jpeg, Spec spec, bool channels_last, cons
   const Record got = cuda::Run(device, batch)[0];
   device.runtime().SynchronizeStream(nullptr);
   if (want.ok != got.ok || want.reason != got.reason) Fail("devices disagree: " + want.reason + " | " + got.reason);
+  if (want.truncated != got.truncated) Fail("devices disagree on truncation: " + want.declined + " | " + got.declined);
   if (want.ok && a.bytes != b.bytes) Fail("the CUDA backend's pixels differ from the CPU's");
 }
 
@@ -172,6 +200,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   SetTarget(tables[data[8] % tables.size()]->name);
   const Bytes jpeg(data + kSpecBytes, size - kSpecBytes);
   CheckWorkers(used, jpeg, ReadSpec(data), data[7] & 32, nullptr);
+  CheckPartial(used, jpeg, ReadSpec(data), data[7] & 32);
   CheckCrop(used, jpeg, ReadSpec(data), 1 + data[9] % kMaxSide, 1 + data[10] % kMaxSide);
   const Spec spec = ReadSpec(data);
   const Draw draw = ReadDraw(data, spec);

@@ -29,6 +29,7 @@ VARIED: list[dict[str, Any]] = [
     {"color": "L", "exif_orientation": True},
     {"fidelity": "fast", "rescale": "multiply", "pass_order": "horizontal_first"},
     {"max_pixels": 1000, "max_bytes": 2000},
+    {"truncated": "partial"},
 ]
 
 
@@ -119,7 +120,7 @@ def test_a_pickle_of_an_older_version_loads() -> None:
     assert old.compiled() is FROM_0_1.compiled()
 
 
-@pytest.mark.parametrize("name", ["max_bytes", "max_size", "rescale"])
+@pytest.mark.parametrize("name", ["max_bytes", "max_size", "rescale", "truncated"])
 def test_a_pickle_without_a_field_has_its_default(name: str) -> None:
     """As an older version's is, that did not know the field."""
     old = copy.copy(FROM_0_1)
@@ -182,6 +183,7 @@ def test_output_size(options: dict[str, Any], size: tuple[int, int] | None) -> N
         ({"dtype": torch.int8}, ValueError, "dtype must be one of"),
         ({"memory_format": "nhwc"}, ValueError, "memory_format must be one of contiguous_format, channels_last"),
         ({"fidelity": "best"}, ValueError, "fidelity must be one of exact, fast"),
+        ({"truncated": True}, TypeError, "truncated must be one of error, partial"),
         ({"rescale": "shift"}, ValueError, "rescale must be one of divide, multiply"),
         ({"pass_order": "vertical"}, ValueError, "pass_order must be one of"),
         ({"mean": None}, ValueError, "mean and std go together"),

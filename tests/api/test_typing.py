@@ -36,6 +36,7 @@ def test_literals_are_what_is_accepted() -> None:
         "color": fields.COLORS,
         "fidelity": fields.FIDELITIES,
         "rescale": fields.RESCALES,
+        "truncated": fields.TRUNCATED,
         "pass_order": fields.PASS_ORDERS,
         "interpolation": fields.INTERPOLATIONS,
         "dtype": typing.get_args(fastpre.typing.DtypeName),

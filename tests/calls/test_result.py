@@ -72,6 +72,15 @@ def test_repr_shows_a_few_errors_only() -> None:
     assert len(lines) == 5
 
 
+def test_a_truncated_image_is_shown_and_stored(photo: bytes) -> None:
+    pre = fastpre.Preprocessor(fastpre.Spec(resize=40, crop=32, truncated="partial"))
+    result = pre.run([photo, photo[:2000], photo[:3000]])
+    assert [image.truncated for image in result.images] == [False, True, True]
+    assert repr(result) == "Result(float32 (3, 3, 32, 32) on cpu, 3 ok (2 truncated), 0 failed)"
+    assert repr(result.images[1]) == "ImageResult(1, ok, truncated, 320x240, libjpeg-turbo)"
+    assert [image.truncated for image in through_pickle(result.images)] == [False, True, True]
+
+
 def test_repr_of_a_numpy_result(photo: bytes) -> None:
     result = PRE.run([photo], out=np.empty((1, 3, 32, 32), np.float32))
     assert repr(result) == "Result(float32 (1, 3, 32, 32) on cpu, 1 ok, 0 failed)"

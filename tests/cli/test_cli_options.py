@@ -107,6 +107,7 @@ def test_every_field_of_spec_is_an_option() -> None:
         *(("--interpolation", name, {"interpolation": name}) for name in fields.INTERPOLATIONS),
         *(("--pass-order", name, {"pass_order": name}) for name in fields.PASS_ORDERS),
         *(("--rescale", name, {"rescale": name}) for name in fields.RESCALES),
+        *(("--truncated", name, {"truncated": name}) for name in fields.TRUNCATED),
         *(("--fidelity", name, {"fidelity": name}) for name in fields.FIDELITIES),
         *(("--dtype", name, {"dtype": name}) for name in ("float32", "float16", "bfloat16", "uint8")),
     ],

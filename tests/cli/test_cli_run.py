@@ -74,6 +74,24 @@ def test_strict_makes_a_bad_file_fatal(folder: Path, tmp_path: Path) -> None:
     assert call("run", folder, "-o", out, "--strict").exit_code == 0
 
 
+def test_truncated_files_are_kept_and_named(folder: Path, tmp_path: Path) -> None:
+    stream = (folder / "a.jpg").read_bytes()
+    for i in range(25):
+        (folder / f"half{i:02}.jpg").write_bytes(stream[: len(stream) // 2])
+    out = tmp_path / "out.safetensors"
+    assert "5 kept, 26 failed" in call("run", folder, "-o", out).stdout
+    result = call("run", folder, "-o", out, "--truncated", "partial", "--compare")
+    assert result.exit_code == 0, result.output
+    assert "30 kept (25 truncated), 1 failed" in result.stdout
+    assert "bit-equal to torchvision's PIL path on 30 of 30 files" in result.stdout
+    assert "truncated file half00.jpg\n" in result.stderr
+    assert "... and 5 more truncated" in result.stderr
+    assert "bad file deep/bad.jpg: CorruptImage: " in result.stderr  # cut in its header
+    report = json.loads(call("run", folder, "-o", out, "--truncated", "partial", "--json").stdout)
+    assert report["truncated"] == [f"half{i:02}.jpg" for i in range(25)]
+    assert [f["name"] for f in report["failed"]] == ["deep/bad.jpg"]
+
+
 def test_nothing_usable_is_a_failure(folder: Path, tmp_path: Path) -> None:
     result = call("run", folder / "deep" / "bad.jpg", "-o", tmp_path / "out.safetensors", "--compare")
     assert result.exit_code == 1

@@ -43,7 +43,7 @@ Slot MakeSlot(const Spec& spec, const Geometry& g) {
 }
 
 std::vector<Spec> Specs() {
-  std::vector<Spec> specs(4);
+  std::vector<Spec> specs(5);
   specs[0].limits.max_pixels = 1 << 25;
   specs[1] = specs[0];
   specs[1].resize = Spec::Resize::kExact;
@@ -62,6 +62,8 @@ std::vector<Spec> Specs() {
   specs[3].dtype = DType::kF16;
   specs[3].color = Color::kBGR;
   specs[3].exact = false;
+  specs[4] = specs[2];
+  specs[4].partial = true;
   return specs;
 }
 
@@ -86,7 +88,8 @@ void TestStream(Bytes bytes, const std::string& name, Worker& reused, Tally* tal
     reused.Run(bytes, &one);
     Worker fresh;
     fresh.Run(bytes, &other);
-    CHECK(a.ok == b.ok && a.reason == b.reason, name + ": " + a.reason + " | " + b.reason);
+    CHECK(a.ok == b.ok && a.reason == b.reason && a.truncated == b.truncated,
+          name + ": " + a.reason + " | " + b.reason);
     CHECK(a.ok || a.error_kind != ErrorKind::kInternal, name + ": " + a.reason);
     // A worker's earlier images must not show: stale tables or rows would.
     if (a.ok && b.ok) CHECK(first.bytes == second.bytes, name + ": differs between a used and a new worker");
@@ -123,6 +126,21 @@ void TestEmbedded(Worker& worker, Tally* tally) {
     worker.Run(Bytes(prefix), &cut);
     CHECK(!r.ok && r.error_kind == ErrorKind::kCorrupt, "prefix of " + std::to_string(length) + " bytes");
     ++tally->failed;
+  }
+  // What arrived of it: gray, if the scan has begun at least.
+  spec.partial = true;
+  const size_t begun = ParseHeader(whole, spec.limits, false).scan_offset;
+  for (size_t length = 0; length <= whole.size(); ++length) {
+    const std::vector<uint8_t> prefix(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(length));
+    std::fill(pixels.begin(), pixels.end(), uint8_t{1});
+    Record r;
+    ImageTask cut{spec, affine, out, &r};
+    worker.Run(Bytes(prefix), &cut);
+    const std::string name = "partial, " + std::to_string(length) + " bytes: " + r.reason;
+    CHECK(r.ok == (length >= begun), name);
+    CHECK(!r.ok || std::all_of(pixels.begin(), pixels.end(), [](uint8_t v) { return v == 128; }), name);
+    CHECK(r.truncated == (r.ok && length < whole.size()), name);
+    ++(r.ok ? tally->ok : tally->failed);
   }
 }
 

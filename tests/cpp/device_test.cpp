@@ -45,6 +45,7 @@ Spec DrawPreprocessing(Choices& choose, int most) {
   s.rescale = static_cast<Rescale>(choose.Below(2));
   s.pass_order = static_cast<PassOrder>(choose.Below(2));
   s.exif_orientation = !choose.OneIn(3);
+  s.partial = choose.OneIn(3);
   if (choose.OneIn(3)) {  // odd values, for which divisions are looked up
     for (int c = 0; c < 3; ++c)
       s.mean[c] = 0.1f * choose.Between(-9, 9), s.std[c] = 0.01f + 0.37f * choose.Between(1, 9);
@@ -75,7 +76,7 @@ std::string Text(const Spec& s) {
          std::to_string(static_cast<int>(s.dtype)) + " color " + std::to_string(static_cast<int>(s.color)) +
          " resize " + std::to_string(s.resize_height) + "x" + std::to_string(s.resize_width) +
          (s.resize == Spec::Resize::kExact ? "" : " shorter") + " crop " + std::to_string(s.crop_height) + "x" +
-         std::to_string(s.crop_width) + (s.exact ? "" : " fast");
+         std::to_string(s.crop_width) + (s.exact ? "" : " fast") + (s.partial ? " partial" : "");
 }
 
 std::map<std::string, long> decoders;
@@ -92,6 +93,7 @@ void Compare(cuda::Device& device, const std::vector<Stream>& streams, const Spe
     const std::string context = name + " image " + std::to_string(i) + ", " + Text(spec);
     CHECK(a.ok == b.ok, context + ": " + a.reason + " / " + b.reason);
     CHECK(a.reason == b.reason, context + ": " + a.reason + " / " + b.reason);
+    CHECK(a.truncated == b.truncated, context + ": " + a.declined + " / " + b.declined);
     CHECK(a.width == b.width && a.height == b.height, context);
     CHECK(!a.ok || std::string(a.decoder) == b.decoder,
           context + ": " + a.decoder + " / " + b.decoder + " " + b.declined);

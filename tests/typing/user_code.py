@@ -43,6 +43,7 @@ def one_call(images: list[bytes], pixels: torch.Tensor, array_: Array) -> None:
         color="BGR",
         exif_orientation=True,
         fidelity="fast",
+        truncated="partial",
         max_pixels=10**6,
         max_output_pixels=10**6,
         max_bytes=10**6,

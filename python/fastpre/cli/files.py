@@ -15,9 +15,19 @@ from fastpre.errors import path_as_text
 
 from .file_types import JPEG, OTHER, UNREADABLE, file_type, special_type_at
 
-__all__ = ["SUFFIXES", "Failure", "Found", "Search", "find", "list_failures", "paths_argument", "printable"]
+__all__ = [
+    "SUFFIXES",
+    "Failure",
+    "Found",
+    "Search",
+    "find",
+    "list_failures",
+    "list_truncated",
+    "paths_argument",
+    "printable",
+]
 
-MOST_LISTED = 20  # bad files named on a terminal; --json lists all
+MOST_LISTED = 20  # bad or truncated files named on a terminal; --json lists all
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -207,6 +217,14 @@ def list_failures(failures: Sequence[Failure]) -> None:
         click.echo(f"bad file {failure.line()}", err=True)
     if len(failures) > MOST_LISTED:
         click.echo(f"... and {len(failures) - MOST_LISTED} more; --json lists them all", err=True)
+
+
+def list_truncated(files: Sequence[Found]) -> None:
+    """Names files of which only a part arrived, on stderr."""
+    for file in files[:MOST_LISTED]:
+        click.echo(f"truncated file {printable(file.name)}", err=True)
+    if len(files) > MOST_LISTED:
+        click.echo(f"... and {len(files) - MOST_LISTED} more truncated; --json lists them all", err=True)
 
 
 def printable(name: str) -> str:

@@ -27,6 +27,7 @@ class Outcome:
 
     Attributes:
         kept: the files that are in the tensor, in its order.
+        truncated: those of them of which only a part arrived (`--truncated partial`).
         failures: the others.
         outputs: paths written.
         preprocess_s, write_s: wall-clock seconds.
@@ -36,6 +37,7 @@ class Outcome:
     """
 
     kept: list[Found] = dataclasses.field(default_factory=list)
+    truncated: list[Found] = dataclasses.field(default_factory=list)
     failures: list[Failure] = dataclasses.field(default_factory=list)
     outputs: list[str] = dataclasses.field(default_factory=list)
     preprocess_s: float = 0.0
@@ -130,6 +132,8 @@ def _run(part: Sequence[Found], pre: Preprocessor, batch: Batch, outcome: Outcom
         error = image.error
         if error is None:
             outcome.decoders[image.decoder] += 1
+            if image.truncated:
+                outcome.truncated.append(file)
         else:
             reason = error.reason if isinstance(error, ImageError) else str(error)
             outcome.failures.append(Failure(file.name, type(error).__name__, reason))

@@ -108,7 +108,7 @@ def _raw(value: Any) -> bytes:
 
 def _pil_path(spec: Spec) -> Callable[[bytes], Any]:
     """`Compose([Resize, CenterCrop, ToTensor, Normalize])` on `PIL.Image.open(f).convert("RGB")`."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageFile, ImageOps
 
     torch = importlib.import_module("torch")
     tv = importlib.import_module("torchvision.transforms")
@@ -133,9 +133,14 @@ def _pil_path(spec: Spec) -> Callable[[bytes], Any]:
     transform = tv.Compose(steps)
 
     def one(data: bytes) -> Any:
-        with Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image) if spec.exif_orientation else image
-            return transform(upright.convert("L" if spec.color == "L" else "RGB"))
+        before = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = spec.truncated == "partial"
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                upright = ImageOps.exif_transpose(image) if spec.exif_orientation else image
+                return transform(upright.convert("L" if spec.color == "L" else "RGB"))
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
 
     return one
 

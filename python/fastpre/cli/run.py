@@ -13,7 +13,7 @@ from .command import Command
 from .compare import compare
 from .contact_sheet import MOST_PICTURES, check_preview, contact_sheet
 from .errors import Unusable
-from .files import Search, find, list_failures, paths_argument, printable
+from .files import Search, find, list_failures, list_truncated, paths_argument, printable
 from .formats import Shard, format_of, shard_paths
 from .options import device_option, json_option, spec_options, threads_option
 from .output_file import PartialFile, refuse_special_file
@@ -122,6 +122,7 @@ def run(
         click.echo(json.dumps(summary.json(), indent=2))
     else:
         summary.show()
+    list_truncated(outcome.truncated)
     list_failures(outcome.failures)
     if not outcome.outputs:
         click.echo("nothing was written", err=True)

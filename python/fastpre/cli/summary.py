@@ -40,6 +40,7 @@ class Summary:
         outcome, spec = self.outcome, self.pre.spec
         return {
             "images": len(outcome.kept),
+            "truncated": [file.name for file in outcome.truncated],
             "failed": [dataclasses.asdict(f) for f in outcome.failures],
             "skipped": dict(self.skipped),
             "shape": list(self._shape()),
@@ -62,8 +63,9 @@ class Summary:
         total_us = sum(outcome.stages_us.values())
         time = ", ".join(f"{stage} {us / total_us if total_us else 0:.1%}" for stage, us in outcome.stages_us.items())
         decoders = ", ".join(f"{name} {count}" for name, count in outcome.decoders.items())
+        truncated = f" ({len(outcome.truncated)} truncated)" if outcome.truncated else ""
         rows = {
-            "images": f"{len(outcome.kept)} kept, {len(outcome.failures)} failed; "
+            "images": f"{len(outcome.kept)} kept{truncated}, {len(outcome.failures)} failed; "
             f"{self.pre.spec.dtype_name} {self._shape()}",
             "speed": f"{self._images_per_s():,.1f} images/s ({outcome.preprocess_s:.3f} s, device: {self.pre.device}, "
             f"threads: {self._threads()}), then {outcome.write_s:.3f} s of writing",
