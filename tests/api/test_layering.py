@@ -25,7 +25,9 @@ LAYERS = (
     ("transforms", "interop.huggingface", "interop.ray"),
     ("data",),
     ("",),
-    ("cli", "serve"),
+    ("serve",),
+    ("load",),  # measures a server; encodes requests as serve's protocol does
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {entry: level for level, entries in enumerate(LAYERS) for entry in entries}

@@ -1,0 +1,1 @@
+"""Models by name or file, as what the engine runs."""
