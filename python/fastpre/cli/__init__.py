@@ -1,4 +1,4 @@
-"""The command line: `fastpre run`, `pack`, `inspect`, `doctor`, `bench`."""
+"""The command line: `fastpre run`, `pack`, `inspect`, `doctor`, `bench`, `load`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is fine
   1    an image failed (`run` and `pack`: only with --strict, or
-       when not one image is usable)
+       when not one image is usable); `load`: requests failed
   2    wrong usage, or something is missing on this machine
   130  stopped by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP
 """
@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "inspect": "fastpre.cli.inspect:inspect",
     "doctor": "fastpre.cli.doctor:doctor",
     "bench": "fastpre.cli.bench:bench",
+    "load": "fastpre.cli.load:load",
 }
 
 
@@ -88,6 +89,7 @@ class LazyGroup(Command, click.Group):
         "fastpre inspect cat.jpg",
         "fastpre doctor",
         "fastpre bench photos/",
+        "fastpre load http://127.0.0.1:8000 photos/ --rate 200",
     ],
 )
 @click.version_option(__version__, prog_name="fastpre")

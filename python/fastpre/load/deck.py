@@ -102,18 +102,19 @@ def _classes(plan: Plan, images: Sequence[LoadImage]) -> list[list[tuple[str, Lo
     """The images that each share of the mix is dealt from, with the names of their size classes."""
     if not plan.mix:
         return [[(size_class(len(image.data)), image) for image in images]]
-    folders = {image.folder for image in images}
+    folders = {folder for image in images for folder in image.folders}
     by_folder = set(plan.mix) <= folders
     if not by_folder and not set(plan.mix) <= set(SIZE_CLASSES):
         wrong = sorted(set(plan.mix) - folders)
         raise ValueError(
-            f"mix: {', '.join(wrong)} is neither a folder ({', '.join(sorted(folders - {''})) or 'there is none'}) "
+            f"mix: {', '.join(wrong)} is neither a folder ({', '.join(sorted(folders)) or 'there is none'}) "
             f"nor one of {', '.join(SIZE_CLASSES)}"
         )
     found: dict[str, list[tuple[str, LoadImage]]] = {name: [] for name in plan.mix}
     for image in images:
-        name = image.folder if by_folder else size_class(len(image.data))
-        if name in found:
+        names = image.folders if by_folder else [size_class(len(image.data))]
+        name = next((name for name in names if name in found), None)
+        if name is not None:
             found[name].append((name, image))
     for name, members in found.items():
         if not members:

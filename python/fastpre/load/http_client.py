@@ -11,6 +11,7 @@ import functools
 import socket
 import time
 from collections.abc import Callable
+from typing import cast
 
 import httptools
 
@@ -158,8 +159,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not of its classes
         self._client.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -189,8 +189,14 @@ class Connection(asyncio.Protocol):
             if self._done:
                 self._finish()
 
+    def on_message_begin(self) -> None:
+        """An answer begins; behind one that is complete nothing has asked for it."""
+        self._surplus = self._done
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header of the answer."""
+        if self._surplus:
+            return
         if len(name) == 13 and name.lower() == b"server-timing":
             self._timing = value if not self._timing else self._timing + b", " + value
         elif len(name) == 11 and name.lower() == b"retry-after":
@@ -200,11 +206,13 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The answer's headers have come."""
-        self._status = self._parser.get_status_code()
+        if not self._surplus:
+            self._status = self._parser.get_status_code()
+            self._kept_alive = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
         """A part of the answer's body, of which only an error's is looked at."""
-        if self._status >= 400 and len(self._error) < LONGEST_ERROR:
+        if self._status >= 400 and not self._surplus and len(self._error) < LONGEST_ERROR:
             self._error += body
 
     def on_message_complete(self) -> None:
@@ -218,7 +226,7 @@ class Connection(asyncio.Protocol):
         outcome = outcomes.of_http(self._status, self._error, self._retry_after, self._timing)
         self._ticket = None
         # A server may answer before it has read everything, and then mostly closes.
-        if self._parser.should_keep_alive() and self._transport.get_write_buffer_size() == 0:
+        if self._kept_alive and not self._surplus and self._transport.get_write_buffer_size() == 0:
             self._begin()
             self.idle_since = now
             self._client.keep(self)
@@ -235,5 +243,5 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._status = 0
-        self._done = self._sized = False
+        self._done = self._sized = self._kept_alive = self._surplus = False
         self._timing = self._retry_after = self._error = b""

@@ -8,6 +8,7 @@ __all__ = ["SIZE_CLASSES", "LoadImage", "damaged", "size_class"]
 
 # Upper bounds in bytes. The study that this answers (arXiv 2403.12981) has images of 4 kB, 121 kB and 9.5 MB.
 SIZE_CLASSES = {"small": 32_000, "medium": 1_000_000, "large": 1 << 62}
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,9 +23,9 @@ class LoadImage:
     data: bytes
 
     @property
-    def folder(self) -> str:
-        """The first folder of its name; empty if it has none."""
-        return self.name.partition("/")[0] if "/" in self.name else ""
+    def folders(self) -> list[str]:
+        """The folders of its name, from the outermost in."""
+        return [folder for folder in self.name.split("/")[:-1] if folder]
 
 
 def size_class(size: int) -> str:
@@ -33,10 +34,11 @@ def size_class(size: int) -> str:
 
 
 def damaged(data: bytes, turn: int) -> bytes:
-    """The image so damaged that no decoder may take it: by turns cut off in the middle, or without its beginning.
+    """The image so damaged that no decoder may take it: by turns cut off in the middle, or with a PNG's first bytes.
 
-    The first is a broken upload (to fastpre a CorruptImage), the second is no image at all (an UnsupportedImage).
+    The first is a broken upload (to fastpre a CorruptImage), the second another format (an UnsupportedImage) and
+    damaged for every decoder of that, too.
     """
     if turn % 2:
-        return bytes(16) + data[16:]
+        return PNG_SIGNATURE + data[len(PNG_SIGNATURE) :]
     return data[: len(data) // 2]

@@ -88,6 +88,11 @@ class Loop:
         if not self._over.done():
             self._over.set_result(None)
 
+    def fail(self, error: BaseException) -> None:
+        """Ends it with an error that no request has: `over` raises it."""
+        if not self._over.done():
+            self._over.set_exception(error)
+
     def finished(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
         """Takes the end of a request from the client."""
         self.outstanding -= 1

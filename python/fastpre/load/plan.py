@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import types
 import urllib.parse
 from collections.abc import Mapping
 
@@ -23,7 +22,6 @@ ARRIVALS = (CONSTANT, POISSON, GAMMA)
 TRACE_SUFFIX = ".csv"
 
 DEFAULT_DURATION_S = 10.0
-NOTHING: Mapping[str, float] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,8 +46,8 @@ class Plan:
         warmup_s: how long requests are sent before that, which no result contains.
         timeout_s: after which a request that was sent is given up.
         batch: images in each request.
-        mix: share of requests by size class: names of folders, or of `small`, `medium` and `large` (see
-            `size_class`). Empty: images in turn.
+        mix: share of requests by size class: names of folders (in `LoadImage.name`), or `small`, `medium` and `large`
+            (see `size_class`). Empty: images in turn.
         bad_fraction: share of requests that have one damaged image; spread evenly.
         max_outstanding: most requests without an answer; those that are due then wait.
         headers: sent along (HTTP), or as metadata (gRPC).
@@ -72,7 +70,7 @@ class Plan:
     warmup_s: float = 1.0
     timeout_s: float = 10.0
     batch: int = 1
-    mix: Mapping[str, float] = NOTHING
+    mix: Mapping[str, float] = dataclasses.field(default_factory=dict)
     bad_fraction: float = 0.0
     max_outstanding: int = 512
     headers: tuple[tuple[str, str], ...] = ()
@@ -106,10 +104,15 @@ class Plan:
         concurrency = self.concurrency
         if self.rate is None and not self.trace and concurrency is None:
             concurrency = 1
-        resolved = {"protocol": protocol, "duration_s": duration_s, "concurrency": concurrency}
+        resolved = {
+            "protocol": protocol,
+            "duration_s": duration_s,
+            "concurrency": concurrency,
+            "mix": dict(self.mix),
+            "headers": tuple(self.headers),
+        }
         for name, value in resolved.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "mix", types.MappingProxyType(dict(self.mix)))
 
     def _check_numbers(self) -> None:
         above_zero = {

@@ -9,6 +9,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from . import plan as plans
 from .arrivals import due_times
@@ -114,6 +115,9 @@ class Measurement:
         begun = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         loop.begin(client)
 
+        # An error in a callback would otherwise be printed, and the measurement go on without what it was to do.
+        event_loop.set_exception_handler(lambda _, context: loop.fail(_error(context)))
+
         def stop(number: int) -> None:
             self.stopped_by = number
             loop.stop()
@@ -149,6 +153,12 @@ def run(plan: Plan, images: Sequence[LoadImage | bytes]) -> Report:
     """
     named = [LoadImage(str(i), image) if isinstance(image, bytes) else image for i, image in enumerate(images)]
     return Measurement(plan, named).carry_out()
+
+
+def _error(context: dict[str, Any]) -> BaseException:
+    """What an event loop tells its exception handler, as an exception."""
+    error = context.get("exception")
+    return error if isinstance(error, BaseException) else RuntimeError(str(context.get("message")))
 
 
 def _client(plan: Plan, finished: Callable[[Ticket, Outcome, float], None]) -> Client:

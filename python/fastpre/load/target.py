@@ -75,7 +75,8 @@ def only_model(index: Any) -> str:
     """The name of the one model of a repository index."""
     names = sorted({entry["name"] for entry in index})
     if len(names) != 1:
-        raise Unreachable(f"the server has {len(names)} models ({', '.join(names)}): name one with --model")
+        what = f"{len(names)} models ({', '.join(names)}): name one" if names else "no model"
+        raise Unreachable(f"the server has {what}")
     return str(names[0])
 
 
