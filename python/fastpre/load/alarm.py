@@ -42,10 +42,16 @@ class Alarm:
                 loop.add_reader(self._fd, self._expired)
                 self.precise = True
 
-    def set(self, moment: float) -> None:  # infinity: no moment
-        """Sets it, in place of what it was set to; a moment in the past rings at once, but not within this call."""
-        if self._fd < 0:
+    def set(self, moment: float) -> None:
+        """Sets it, in place of what it was set to.
+
+        A moment in the past rings at once, but not within this call; infinity is never.
+        """
+        if self._fd < 0 or moment == float("inf"):
             self.cancel()
+        if moment == float("inf"):
+            return
+        if self._fd < 0:
             self._handle = self._loop.call_at(moment, self._ring)
             return
         seconds, nanoseconds = divmod(max(1, int(moment * 1e9)), 1_000_000_000)

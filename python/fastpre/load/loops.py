@@ -188,7 +188,7 @@ class OpenLoop(Loop):
             if self.outstanding >= self.plan.max_outstanding:
                 self._full = True  # goes on with the next answer
                 return
-            self._launch(self._next, now, held=self._next < self._free_since)
+            self._launch(self._next, now, held=self._held_back())
             self._advance()
             now = time.monotonic()
         if self._passed(now):
@@ -203,9 +203,15 @@ class OpenLoop(Loop):
             self._free_since = now
             self._alarm.set(now)
 
+    def _held_back(self) -> bool:
+        """True if the next request waits, or has waited until just now, for others to be answered."""
+        return self._full or self._next < self._free_since
+
     def _passed(self, now: float) -> bool:
+        if self._next == float("inf") or self._enough():
+            return True
         end = self.tally.end
-        return self._next >= end or self._enough() or (now >= end and (self._full or now >= end + GRACE_S))
+        return now >= end and (self._next >= end or self._held_back() or now >= end + GRACE_S)
 
     def _end_sending(self) -> None:
         if self._sending:
@@ -213,12 +219,13 @@ class OpenLoop(Loop):
             self._alarm.close()
             # Those of the window that had their time, but not their turn.
             end = min(self.tally.end, self.ended)
+            held_back = self._held_back()
             while self._next < end and not self._enough():
                 if self._next >= self.tally.begin:
                     self.never_sent += 1
                     self._counted += 1
                 self._advance()
-            if self.ended >= self.tally.end and not self._full:
+            if self.ended >= self.tally.end and not held_back:
                 self.behind = self.never_sent
 
 

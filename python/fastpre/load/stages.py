@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import statistics
 
@@ -9,8 +10,8 @@ __all__ = ["StageSample", "stage_times"]
 
 MOST = 8192
 # https://www.w3.org/TR/server-timing/: name;dur=milliseconds;desc="...", and so on.
-METRIC = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)((?:\s*;\s*[^;,="]+(?:=(?:"[^"]*"|[^;,"]*))?)*)""")
-DURATION = re.compile(rb';\s*dur\s*=\s*"?([0-9.eE+-]+)', re.IGNORECASE)
+METRIC = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)((?:\s*;[^;,="]+(?:="[^"]*"|=[^;,"]*)?)*)""")
+PARAMETER = re.compile(rb';\s*([^;,="\s]+)\s*(?:=\s*(?:"([^"]*)"|([^;,"]*)))?')
 
 
 class StageSample:
@@ -50,12 +51,9 @@ def stage_times(header: bytes) -> dict[str, float]:
     """Milliseconds by name; metrics without a duration are left out, several of one name added."""
     found: dict[str, float] = {}
     for metric in METRIC.finditer(header):
-        duration = DURATION.search(metric[2])
-        if duration:
-            try:
-                milliseconds = float(duration[1])
-            except ValueError:
-                continue
-            name = metric[1].decode("ascii")
-            found[name] = found.get(name, 0.0) + milliseconds
+        for parameter, quoted, plain in PARAMETER.findall(metric[2]):
+            if parameter.lower() == b"dur":
+                with contextlib.suppress(ValueError):
+                    name = metric[1].decode("ascii")
+                    found[name] = found.get(name, 0.0) + float(quoted or plain)
     return found
