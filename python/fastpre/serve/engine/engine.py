@@ -37,8 +37,8 @@ class Observer(Protocol):
     def job(self, job: Job) -> None:
         """A job ended, well or not."""
 
-    def batch(self, size: int, seconds: float) -> None:
-        """A batch ran."""
+    def batch(self, size: int, seconds: float, moves: int) -> None:
+        """A batch ran; `moves` of its images were copied to another slot first."""
 
 
 class Prediction(NamedTuple):
@@ -121,9 +121,9 @@ class Engine:
             cores,
             settings.steps(),
         )
-        specs = [model.spec, *(rung.spec for rung in settings.ladder)]
         self.qualities = ("full", *(rung.name for rung in settings.ladder))
-        self._preprocessors = [Preprocessor(spec, settings.device, num_threads=1) for spec in specs]
+        self._specs = [model.spec, *(rung.spec for rung in settings.ladder)]
+        self._header = Preprocessor(model.spec)
         self._lock = threading.Lock()
         self._live: Live | None = None
         self._draining = False
@@ -143,7 +143,7 @@ class Engine:
             shape = (self.model.spec.channels, *size)
             memory = handover.allocate(self.scheduler.slots.count, shape, self.model.spec.dtype)
             instances = Instances(self.scheduler, self._lock, handover, memory, self._tell, self._wake_pool, self._ran)
-            self._live = Live(handover, memory, Filler(self._preprocessors, memory), instances)
+            self._live = Live(handover, memory, Filler(self._specs, self.settings.device, memory), instances)
             self._warm(self._live)
             self._pool.open()
             instances.start()
@@ -201,6 +201,7 @@ class Engine:
         *,
         deadline: float | None = None,
         priority: int = 0,
+        partial: bool = False,
     ) -> Job:
         """Puts images into the queue; `done` is called once, on any thread, when all of them are done.
 
@@ -208,13 +209,15 @@ class Engine:
             images: compressed bytes, `Pixels` or `Prepared`.
             deadline: `time.monotonic()` after which the answer is worth nothing; None: `Settings.timeout_s` from now.
             priority: lower ones go first.
+            partial: of a truncated image, what arrived will do, as `fastpre.Spec(truncated="partial")`.
 
         Raises:
             ImageRefused: an image's header is refused; `index` says which one.
             Overloaded, Draining: the job is not taken.
         """
         now = time.monotonic()
-        job = Job(images, done, now, now + self.settings.timeout_s if deadline is None else deadline, priority)
+        last = now + self.settings.timeout_s
+        job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial)
         for index, item in enumerate(job.items):
             item.cost_s = self._cost_s(item, index)
         with self._lock:
@@ -230,7 +233,7 @@ class Engine:
         if isinstance(item.image, tuple):
             return 0.0
         try:
-            cost = self._preprocessors[0].header(item.image).cost
+            cost = self._header.header(item.image).cost
         except ImageError as error:
             raise ImageRefused.of(error, index) from None
         item.cost = cost
@@ -254,10 +257,17 @@ class Engine:
         job = await self.infer_all([image], deadline=deadline, priority=priority)
         return self.prediction(job.items[0])
 
-    async def infer_all(self, images: Sequence[Any], *, deadline: float | None = None, priority: int = 0) -> Job:
-        """The job of some images, done: each item has an `error` or a result."""
+    async def infer_all(
+        self,
+        images: Sequence[Any],
+        *,
+        deadline: float | None = None,
+        priority: int = 0,
+        partial: bool = False,
+    ) -> Job:
+        """The job of some images as `submit` takes them, done: each item has an `error` or a result."""
         future, done = inbox().waiter()
-        job = self.submit(images, done, deadline=deadline, priority=priority)
+        job = self.submit(images, done, deadline=deadline, priority=priority, partial=partial)
         late = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), self._late, job, future)
         try:
             return await future
@@ -334,9 +344,9 @@ class Engine:
         if self.scheduler.queued:
             self._pool.wake(self, self.scheduler.queued)
 
-    def _ran(self, size: int, seconds: float) -> None:
+    def _ran(self, size: int, seconds: float, moves: int) -> None:
         if self._observe is not None:
-            self._observe.batch(size, seconds)
+            self._observe.batch(size, seconds, moves)
 
     def _tell(self, ended: list[Job]) -> None:
         for job in ended:

@@ -29,7 +29,7 @@ class Instances:
         lock: guards the scheduler.
         ended: tells of jobs that ended; called without the lock.
         freed: called when slots are free again, without the lock.
-        ran: told of each batch's size and seconds.
+        ran: told of each batch's size, seconds and moves.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Instances:
         memory: torch.Tensor,
         ended: Callable[[list[Job]], None],
         freed: Callable[[], None],
-        ran: Callable[[int, float], None],
+        ran: Callable[[int, float, int], None],
     ) -> None:
         self._scheduler = scheduler
         self._lock = lock
@@ -124,7 +124,7 @@ class Instances:
                 ended = self._scheduler.failed_batch(batch, failed, time.monotonic())
         else:
             now = time.monotonic()
-            self._ran(count, now - begun)
+            self._ran(count, now - begun, len(batch.moves))
             with self._lock:
                 ended = self._scheduler.done_batch(batch, outputs, now)
         self._ended(ended)

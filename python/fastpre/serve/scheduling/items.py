@@ -40,11 +40,12 @@ class Job:
         items: in the request's order.
         deadline: seconds, as the engine's clock has it; infinity: none.
         priority: lower ones first.
+        partial: of a truncated image, what arrived will do.
         left: how many are not done.
         cancelled: nothing waits for it any more.
     """
 
-    __slots__ = ("arrived", "cancelled", "deadline", "done", "items", "left", "priority")
+    __slots__ = ("arrived", "cancelled", "deadline", "done", "items", "left", "partial", "priority")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Job:
         arrived: float,
         deadline: float = float("inf"),
         priority: int = 0,
+        partial: bool = False,
     ) -> None:
         self.items = [Item(self, image) for image in images]
         self.left = len(self.items)
@@ -60,6 +62,7 @@ class Job:
         self.arrived = arrived
         self.deadline = deadline
         self.priority = priority
+        self.partial = partial
         self.cancelled = False
 
 
