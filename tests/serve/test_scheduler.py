@@ -164,6 +164,21 @@ def test_an_image_that_takes_long_holds_back_no_batch() -> None:
     assert batch(s, 0.1).items == big.items
 
 
+def test_what_is_copied_from_is_not_written_to_before() -> None:
+    s = scheduler(slots=4)
+    for _ in range(3):
+        s.add(job(), 0.0)
+    pieces = [work(s, 0.0) for _ in range(3)]
+    s.done_work(pieces[0], 0.0)
+    s.done_work(pieces[2], 0.0)  # slot 1 is being written
+    found = batch(s, 0.0)
+    assert (found.first, found.moves) == (2, ((0, 3),))
+    s.add(job(), 0.0)
+    assert s.next_work(0.0)[0] is None
+    s.moved(found)
+    assert work(s, 0.0).first == 0
+
+
 def test_waiting_by_hand_lasts_as_long_as_it_was_set() -> None:
     s = scheduler(Policy(Choice(2, 0.5, patient=True)))
     s.add(job(), 0.0)

@@ -33,6 +33,8 @@ def test_a_slow_image_holds_back_no_other() -> None:
     assert (first, slow, third) == (0, 1, 2)
     run = slots.choose([0, 2])  # 1 is decoding: 0 moves behind it
     assert run == (2, 2, ((0, 3),))
+    assert slots.take() is None  # it is being copied from
+    slots.back(0)
     assert slots.take() == 0
 
 
@@ -82,9 +84,10 @@ def test_every_slot_has_one_image_whatever_happens(count: int, choices: random.R
             for old, new in run.moves:
                 assert new not in held
                 held[new] = held.pop(old)
+                slots.back(old)
             inside = range(run.first, run.first + run.size)
             chosen = [held.pop(slot) for slot in inside]
-            assert 0 <= run.first
+            assert run.first >= 0
             assert run.first + run.size <= count
             assert set(chosen) <= images
             assert len(chosen) == run.size >= 1

@@ -105,18 +105,18 @@ class Engine:
         self.model = model
         self.settings = settings = Settings() if settings is None else settings
         self._handover = handover
-        self._pool = Pool(settings.threads) if pool is None else pool
+        self.pool = Pool(settings.threads) if pool is None else pool
         self._observe = observe
         self.largest = min(settings.batch, model.max_batch or settings.batch)
-        slots = settings.slots_for(self._pool.threads, self.largest)
+        slots = settings.slots_for(self.pool.threads, self.largest)
         own_device = model.device.partition(":")[0] != "cpu"
-        cores = 0 if own_device else self._pool.threads
+        cores = 0 if own_device else self.pool.threads
         self.scheduler = Scheduler(
             slots,
             settings.before(),
             settings.policy(self.largest),
             settings.queue_limit,
-            self._pool.threads,
+            self.pool.threads,
             settings.instances,
             cores,
             settings.steps(),
@@ -145,7 +145,7 @@ class Engine:
             instances = Instances(self.scheduler, self._lock, handover, memory, self._tell, self._wake_pool, self._ran)
             self._live = Live(handover, memory, Filler(self._specs, self.settings.device, memory), instances)
             self._warm(self._live)
-            self._pool.open()
+            self.pool.open()
             instances.start()
             self._draining = False
         return self
@@ -171,7 +171,7 @@ class Engine:
             ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
         self._tell(ended)
         live.instances.stop()
-        self._pool.close()
+        self.pool.close()
         self._live = None
         live.handover.release(live.memory)
         live.handover.close()
@@ -225,7 +225,7 @@ class Engine:
                 raise Draining("the server is shutting down" if self._draining else "the engine is not started")
             self.scheduler.add(job, now)
             self._flying += 1
-        self._pool.wake(self, len(job.items))
+        self.pool.wake(self, len(job.items))
         return job
 
     def _cost_s(self, item: Item, index: int) -> float:
@@ -342,7 +342,7 @@ class Engine:
 
     def _wake_pool(self) -> None:
         if self.scheduler.queued:
-            self._pool.wake(self, self.scheduler.queued)
+            self.pool.wake(self, self.scheduler.queued)
 
     def _ran(self, size: int, seconds: float, moves: int) -> None:
         if self._observe is not None:

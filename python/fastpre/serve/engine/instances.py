@@ -107,8 +107,11 @@ class Instances:
                 return
 
     def _carry(self, batch: Batch, instance: int) -> None:
-        for source, target in batch.moves:
-            self._memory[target].copy_(self._memory[source])
+        if batch.moves:
+            for source, target in batch.moves:
+                self._memory[target].copy_(self._memory[source])
+            with self._lock:
+                self._scheduler.moved(batch)
         count = len(batch.items)
         begun = time.monotonic()
         try:

@@ -271,6 +271,11 @@ class Scheduler:
             self._ready = [item for item in self._ready if item.state is State.READY]
         return ended
 
+    def moved(self, batch: Batch) -> None:
+        """The batch's moves are done: until then their sources must not be written to."""
+        for source, _ in batch.moves:
+            self.slots.back(source)
+
     def done_batch(self, batch: Batch, outputs: Mapping[str, np.ndarray[Any, Any]], now: float) -> list[Job]:
         """The model has answered; row i is that of item i. Returns the jobs that ended by it."""
         self.curve.add(len(batch.items), now - batch.items[0].run)

@@ -66,10 +66,11 @@ class Slots:
         self._free |= 1 << slot
 
     def choose(self, wanted: Sequence[int]) -> Run:
-        """The run for a batch of finished images, and the moves that it takes; what is moved away from is free.
+        """The run for a batch of finished images, and the moves that it takes.
 
         A run may cover free slots (their place is filled by moves) and slots of images that are wanted, nothing else.
-        Of the runs of the largest possible count the one with the fewest moves is chosen, then the lowest.
+        Of the runs of the largest possible count the one with the fewest moves is chosen, then the lowest. Slots that
+        are moved away from are free once `back` says that they were copied.
 
         Args:
             wanted: slots of finished images, most urgent first.
@@ -83,7 +84,7 @@ class Slots:
                 chosen |= 1 << slot
             run = self._run(chosen, count)
             if run is not None:
-                self._free = (self._free | chosen) & ~(((1 << count) - 1) << run.first)
+                self._free &= ~(((1 << count) - 1) << run.first)
                 return run
         raise ValueError("no image is wanted")
 
