@@ -29,6 +29,9 @@ class EngineService:
         engines: by model name.
         infos: what clients are told of each model.
         recorders: what counts each model's requests.
+
+    Attributes:
+        draining: the server will stop taking requests soon, and is not ready any more.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class EngineService:
         self.version = version
         self.engines = engines
         self.recorders = recorders
+        self.draining = False
         self._infos = infos
 
     # --- models ---
@@ -50,7 +54,7 @@ class EngineService:
     @property
     def ready(self) -> bool:
         """True if requests are taken and every model is ready."""
-        return all(engine.ready for engine in self.engines.values())
+        return not self.draining and all(engine.ready for engine in self.engines.values())
 
     def models(self) -> Sequence[ModelInfo]:
         """All models."""
@@ -67,7 +71,7 @@ class EngineService:
 
     def model_ready(self, name: str, version: str = "") -> bool:
         """True if it takes requests."""
-        return self.engines[self.model(name, version).name].ready
+        return not self.draining and self.engines[self.model(name, version).name].ready
 
     def config(self, name: str, version: str = "") -> dict[str, Any]:
         """Its configuration, in the shape of Triton's ModelConfig as JSON."""

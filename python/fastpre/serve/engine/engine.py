@@ -188,6 +188,11 @@ class Engine:
         self.close()
 
     @property
+    def accepts(self) -> bool:
+        """True if images are taken."""
+        return self._live is not None and not self._draining
+
+    @property
     def ready(self) -> bool:
         """True if images are taken and every instance of the model can run."""
         return self._live is not None and not self._draining and self._live.handover.ready

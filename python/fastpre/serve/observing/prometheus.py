@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from .histogram import Histogram
@@ -88,6 +89,7 @@ def registry(engines: Mapping[str, Engine], recorders: Mapping[str, Recorder], l
     return own
 
 
-def metrics(own: CollectorRegistry) -> bytes:
-    """The text format."""
-    return generate_latest(own)
+def metrics(own: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """The metrics and their Content-Type, in the format that an Accept header prefers."""
+    encode, content_type = choose_encoder(accept)
+    return encode(own), content_type
