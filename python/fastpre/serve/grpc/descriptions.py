@@ -25,13 +25,13 @@ class Unimplemented(ServeError):
     status, grpc, code = 501, "UNIMPLEMENTED", "unimplemented"
 
 
-def _new(name: str, **fields: Any) -> Any:
-    return message(f"inference.{name}")(**fields)
+def _new(kind: str, /, **fields: Any) -> Any:
+    return message(f"inference.{kind}")(**fields)
 
 
-def _from_json(document: dict[str, Any], name: str) -> Any:
+def _from_json(document: dict[str, Any], kind: str) -> Any:
     """A message from its JSON; fields that the schema leaves out are skipped."""
-    return json_format.ParseDict(document, _new(name), ignore_unknown_fields=True, descriptor_pool=pool())
+    return json_format.ParseDict(document, _new(kind), ignore_unknown_fields=True, descriptor_pool=pool())
 
 
 def _tensors(infos: tuple[TensorInfo, ...]) -> list[dict[str, Any]]:

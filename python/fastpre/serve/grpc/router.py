@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hmac
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -18,6 +18,7 @@ from .health import Health
 from .inference import Inference
 from .refusal import refuse
 from .state import State
+from .stream import Stream
 
 __all__ = ["Router"]
 
@@ -38,7 +39,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Messages pass as bytes, whatever the call: no generated code takes part.
 
     Args:
-        inference: ModelInfer and ModelStreamInfer.
+        inference: ModelInfer, and what streams use.
         descriptions: the calls of one short message each.
         health: the standard health service.
         state: for `admit`.
@@ -93,7 +94,7 @@ async def _infer(inference: Inference, received: float, _: Any, context: Any) ->
 
 
 async def _stream(inference: Inference, _: Any, context: Any) -> None:
-    await inference.stream(context)
+    await Stream(inference, context).run()
 
 
 async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, context: Any) -> bytes:
@@ -110,7 +111,7 @@ async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, contex
 def _refusal(error: ServeError) -> Any:
     """A handler that reads nothing and refuses."""
 
-    async def answer(_: Any, context: Any) -> Awaitable[None]:
+    async def answer(_: Any, context: Any) -> None:
         await refuse(context, error)
 
     return grpc.stream_unary_rpc_method_handler(answer)

@@ -189,7 +189,7 @@ class Regions:
 
 
 def _read(descriptor: int, position: int, size: int) -> bytes:
-    """Up to `size` bytes; fewer if the file ends. One call reads at most 2 GiB, and may give less than was asked for."""
+    """Up to `size` bytes; fewer if the file ends. One call reads at most 2 GiB, and may give less than it could."""
     data = os.pread(descriptor, size, position)
     if len(data) == size or not data:
         return data
