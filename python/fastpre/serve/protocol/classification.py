@@ -21,9 +21,9 @@ def widened(output: OutputTensor) -> np.ndarray[Any, Any]:
 
 
 def best(rows: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
-    """Indices (N, count) of the largest numbers of each row (N, classes), best first, the earlier one first among equals.
+    """Indices (N, count) of the largest numbers of each row (N, classes), best first.
 
-    A count that is larger than the number of classes is the number of classes. NaN is the worst.
+    Among equals the earlier one is better; a count of more than there are classes is all of them; NaN is the worst.
     """
     keys = np.where(np.isnan(rows), -np.inf, rows) if rows.dtype.kind == "f" else rows.astype(np.float64)
     count = min(count, rows.shape[1])

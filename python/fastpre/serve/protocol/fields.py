@@ -47,7 +47,7 @@ def name(fields: dict[str, Any], where: str, known: set[str]) -> str:
 
 
 def datatype(fields: dict[str, Any], where: str) -> str:
-    """ "BYTES" or a key of `DTYPES`."""
+    """Its datatype: "BYTES" or a key of `DTYPES`."""
     value = fields.get("datatype")
     if type(value) is not str or (value != "BYTES" and value not in DTYPES):
         said = "" if value is None else f", not {str(value)[:40]!r}"
