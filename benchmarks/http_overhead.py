@@ -145,11 +145,12 @@ def main(rounds: int, requests: int, size: int) -> None:
         for server in servers:
             server.terminate()
             server.join()
-    print(machine.describe() if hasattr(machine, "describe") else "")
+    print(machine.describe())
     base = statistics.median(medians["echo"])
     for kind in kinds:
         p50 = statistics.median(medians[kind])
-        print(f"{kind:8} p50 {p50:.3f} ms  ({min(medians[kind]):.3f} to {max(medians[kind]):.3f})  {p50 - base:+.3f} ms")
+        spread = f"({min(medians[kind]):.3f} to {max(medians[kind]):.3f})"
+        print(f"{kind:8} p50 {p50:.3f} ms  {spread}  {p50 - base:+.3f} ms")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -10,41 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import serving
-from fastpre.serve.errors import NotFound
+import http_serving as serving
 from fastpre.serve.http import Application
+from fastpre.serve.inference import DTYPES
+from fastpre.serve.protocol.regions import Regions
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # theirs, at import
     import kserve
     import tritonclient.http as triton
     import tritonclient.http.aio as triton_aio
+    import tritonclient.utils.shared_memory as shared_memory
     from tritonclient.utils import InferenceServerException
-
-
-class HeldRegions:
-    """Shared memory regions that are byte arrays of this process."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, dict[str, Any]] = {}
-        self.memory: dict[str, bytearray] = {}
-
-    def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
-        self.known[name] = {"name": name, "key": key, "offset": offset, "byte_size": byte_size}
-        self.memory[name] = bytearray(byte_size)
-
-    def unregister(self, name: str | None) -> None:
-        for known in [name] if name is not None else list(self.known):
-            del self.known[known]
-
-    def status(self, name: str | None) -> list[dict[str, Any]]:
-        if name is not None and name not in self.known:
-            raise NotFound(f"there is no region {name!r}")
-        return list(self.known.values()) if name is None else [self.known[name]]
-
-    def view(self, name: str, offset: int, size: int) -> memoryview:
-        self.status(name)
-        return memoryview(self.memory[name])[offset : offset + size]
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +31,14 @@ def service() -> serving.FakeService:
 
 
 @pytest.fixture(scope="module")
-def regions() -> HeldRegions:
-    return HeldRegions()
+def regions() -> Iterator[Regions]:
+    found = Regions()
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module")
-def address(service: serving.FakeService, regions: HeldRegions) -> Iterator[serving.Address]:
+def address(service: serving.FakeService, regions: Regions) -> Iterator[serving.Address]:
     with serving.running(Application(service, regions=regions)) as found:
         yield found
 
@@ -117,7 +97,7 @@ def test_triton_json(client: Any) -> None:
 @pytest.mark.parametrize("datatype", ["BOOL", "UINT8", "INT16", "UINT64", "INT64", "FP16", "FP32", "FP64"])
 @pytest.mark.parametrize("binary", [True, False])
 def test_triton_datatypes(client: Any, datatype: str, binary: bool) -> None:
-    dtype = triton_dtype(datatype)
+    dtype = DTYPES[datatype]
     array = np.arange(6).reshape(2, 3).astype(dtype)
     tensor = triton.InferInput("x", [2, 3], datatype)
     tensor.set_data_from_numpy(array, binary_data=binary)
@@ -131,16 +111,10 @@ def test_triton_datatypes(client: Any, datatype: str, binary: bool) -> None:
     assert result.as_numpy("x").dtype == dtype
 
 
-def triton_dtype(datatype: str) -> Any:
-    from fastpre.serve.inference import DTYPES
-
-    return DTYPES[datatype]
-
-
 def test_triton_classification(client: Any) -> None:
     outputs = [triton.InferRequestedOutput("scores", class_count=2)]
     result = client.infer("classify", [image_input([b"abcd"])], outputs=outputs)
-    assert result.as_numpy("scores").tolist() == [[b"2.0:1:dog", b"0.2:2:bird"]]
+    assert result.as_numpy("scores").tolist() == [[b"2.000000:1:dog", b"0.200000:2:bird"]]
 
 
 def test_triton_parameters(client: Any, service: serving.FakeService) -> None:
@@ -162,33 +136,43 @@ def test_triton_parameters(client: Any, service: serving.FakeService) -> None:
     assert 0 < request.received <= request.arrived
 
 
-def test_triton_shared_memory(client: Any, regions: HeldRegions) -> None:
-    client.register_system_shared_memory("in/a", "/key_in", 64, offset=8)
-    client.register_system_shared_memory("out", "/key_out", 64)
-    status = client.get_system_shared_memory_status()
-    assert {"name": "in/a", "key": "/key_in", "offset": 8, "byte_size": 64} in status
-    assert client.get_system_shared_memory_status("out") == [regions.known["out"]]
+def test_triton_shared_memory(client: Any) -> None:
     array = np.arange(4, dtype=np.float32).reshape(2, 2)
-    regions.memory["in/a"][4:20] = array.tobytes()
-    tensor = triton.InferInput("x", [2, 2], "FP32")
-    tensor.set_shared_memory("in/a", 16, offset=4)
-    output = triton.InferRequestedOutput("x")
-    output.set_shared_memory("out", 32, offset=8)
-    result = client.infer("mirror", [tensor], outputs=[output])
-    assert regions.memory["out"][8:24] == array.tobytes()
-    assert result.get_output("x")["parameters"] == {
-        "shared_memory_region": "out",
-        "shared_memory_byte_size": 16,
-        "shared_memory_offset": 8,
-    }
-    output.set_shared_memory("out", 8)
-    with pytest.raises(InferenceServerException, match="it takes 16 bytes, and 8 of region 'out' are given"):
-        client.infer("mirror", [tensor], outputs=[output])
-    client.unregister_system_shared_memory("in/a")
-    client.unregister_system_shared_memory()
-    assert client.get_system_shared_memory_status() == []
-    with pytest.raises(InferenceServerException, match="there is no region 'in/a'"):
-        client.get_system_shared_memory_status("in/a")
+    key = f"/http_clients_{os.getpid()}"
+    held = shared_memory.create_shared_memory_region("both", key, 64)
+    try:
+        shared_memory.set_shared_memory_region(held, [array], offset=12)
+        client.register_system_shared_memory("in/a", key, 56, offset=8)
+        client.register_system_shared_memory("out", key, 64)
+        status = client.get_system_shared_memory_status()
+        assert {"name": "in/a", "key": key, "offset": 8, "byte_size": 56} in status
+        assert [region["name"] for region in client.get_system_shared_memory_status("out")] == ["out"]
+        tensor = triton.InferInput("x", [2, 2], "FP32")
+        tensor.set_shared_memory("in/a", 16, offset=4)
+        output = triton.InferRequestedOutput("x")
+        output.set_shared_memory("out", 24, offset=32)
+        result = client.infer("mirror", [tensor], outputs=[output])
+        np.testing.assert_array_equal(shared_memory.get_contents_as_numpy(held, np.float32, (2, 2), 32), array)
+        assert result.get_output("x")["parameters"] == {
+            "shared_memory_region": "out",
+            "shared_memory_byte_size": 16,
+            "shared_memory_offset": 32,
+        }
+        output.set_shared_memory("out", 8)
+        with pytest.raises(InferenceServerException, match="it takes 16 bytes, and 8 of region 'out' are given"):
+            client.infer("mirror", [tensor], outputs=[output])
+        output.set_shared_memory("out", 80)
+        with pytest.raises(InferenceServerException, match="'out' has 64 bytes"):
+            client.infer("mirror", [tensor], outputs=[output])
+        client.unregister_system_shared_memory("in/a")
+        with pytest.raises(InferenceServerException, match="there is no shared memory region 'in/a'"):
+            client.infer("mirror", [tensor])
+        client.unregister_system_shared_memory()
+        assert client.get_system_shared_memory_status() == []
+        with pytest.raises(InferenceServerException, match="there is no shared memory region 'in/a'"):
+            client.get_system_shared_memory_status("in/a")
+    finally:
+        shared_memory.destroy_shared_memory_region(held)
 
 
 def test_triton_cuda_shared_memory(client: Any) -> None:
@@ -282,7 +266,9 @@ def test_kserve(address: serving.Address, service: serving.FakeService) -> None:
             result = await client.infer(address.url, request([b"\xff\xd8", b"\xff"]), model_name="classify")
             np.testing.assert_array_equal(result.outputs[0].as_numpy(), expected([b"\xff\xd8", b"\xff"]))
             pixels = kserve.InferInput("x", [1, 2], "FP32", data=[1.5, 2.5])
-            asked = kserve.InferRequest(model_name="mirror", infer_inputs=[pixels], parameters={"binary_data_output": True})
+            asked = kserve.InferRequest(
+                model_name="mirror", infer_inputs=[pixels], parameters={"binary_data_output": True}
+            )
             result = await client.infer(address.url, asked, model_name="mirror")
             assert result.outputs[0].data == [1.5, 2.5]
             with pytest.raises(Exception, match="not an image, '422"):

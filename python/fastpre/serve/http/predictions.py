@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ..inference import InferResponse, ModelInfo, OutputTensor
-from ..protocol.classification import best, widened
 
 __all__ = ["MAX_TOP", "described"]
 
@@ -20,7 +19,7 @@ _MAX_NUMBERS = 4096
 def described(model: ModelInfo, response: InferResponse, top: int) -> dict[str, Any]:
     """For one image: `predictions` of a classifier, best first, or `outputs` by name of any other model."""
     if model.task == "classification" and response.outputs:
-        scores = widened(response.outputs[0])
+        scores = _numbers(response.outputs[0])
         if scores.ndim >= 2 and scores.size and scores.dtype.kind in "fiu":
             return {"predictions": _predictions(scores[0].reshape(-1), model.labels, top)}
     return {"outputs": {output.name: _tensor(output) for output in response.outputs}}
@@ -29,7 +28,8 @@ def described(model: ModelInfo, response: InferResponse, top: int) -> dict[str, 
 def _predictions(row: np.ndarray[Any, Any], labels: tuple[str, ...], top: int) -> list[dict[str, Any]]:
     probabilities = _probabilities(row.astype(np.float64))
     predictions: list[dict[str, Any]] = []
-    for index in best(row[None], top)[0].tolist():
+    order = np.argsort(-probabilities, kind="stable")  # NaN comes last
+    for index in order[:top].tolist():
         label = labels[index] if index < len(labels) else str(index)
         value = float(probabilities[index])
         predictions.append({"label": label, "index": index, "score": round(value, 6) if np.isfinite(value) else None})
@@ -45,9 +45,16 @@ def _probabilities(row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return np.asarray(weights / weights.sum())
 
 
+def _numbers(output: OutputTensor) -> np.ndarray[Any, Any]:
+    """The output's array; BF16, which NumPy does not know, as float32."""
+    if output.datatype == "BF16":
+        return (output.array.astype(np.uint32) << 16).view(np.float32)
+    return output.array
+
+
 def _tensor(output: OutputTensor) -> dict[str, Any]:
     """Without the batch's dimension."""
-    array = widened(output)
+    array = _numbers(output)
     array = array[0] if array.ndim else array
     tensor: dict[str, Any] = {"datatype": output.datatype, "shape": list(array.shape)}
     if array.size > _MAX_NUMBERS:

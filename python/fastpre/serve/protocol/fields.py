@@ -6,13 +6,13 @@ from typing import Any
 
 from ..errors import BadRequest
 from ..inference import DTYPES, Parameters
+from .tensors import checked_shape
 
 __all__ = ["datatype", "flag", "name", "parameters", "shape", "size", "table", "tables", "text"]
 
 MAX_TENSORS = 64  # inputs, or outputs, of one request
 MAX_NAME = 256
-MAX_DIMENSIONS = 16
-MAX_SIZE = 2**48  # bytes, offsets, and elements in a dimension
+MAX_SIZE = 2**48  # bytes and offsets
 
 _SCALARS = frozenset((bool, int, float, str))
 
@@ -55,15 +55,12 @@ def datatype(fields: dict[str, Any], where: str) -> str:
     return value
 
 
-def shape(fields: dict[str, Any], where: str) -> tuple[int, ...]:
-    """The sizes, at least 1 each."""
+def shape(fields: dict[str, Any], name: str) -> tuple[int, ...]:
+    """The sizes of the input of that name; what they may be `checked_shape` says."""
     value = fields.get("shape")
-    if type(value) is not list or len(value) > MAX_DIMENSIONS:
-        raise BadRequest(f"{where}: its shape is a list of at most {MAX_DIMENSIONS} whole numbers")
-    for length in value:
-        if type(length) is not int or not 0 < length <= MAX_SIZE:
-            raise BadRequest(f"{where}: the sizes of its shape are whole numbers from 1, not {str(length)[:40]}")
-    return tuple(value)
+    if type(value) is not list or not all(type(size) is int for size in value):
+        raise BadRequest(f"input {name!r}: its shape is a list of whole numbers")
+    return checked_shape(name, value)
 
 
 def parameters(fields: dict[str, Any], where: str) -> dict[str, bool | int | float | str]:

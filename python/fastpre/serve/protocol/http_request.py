@@ -10,9 +10,10 @@ import numpy as np
 import orjson
 
 from ..errors import BadRequest, BodyTooLarge
-from ..inference import DTYPES, InferRequest, InputTensor, Parameters, RequestedOutput, SharedRegion
-from . import elements, fields, json_data
+from ..inference import InferRequest, InputTensor, Parameters, RequestedOutput, SharedRegion
+from . import fields, json_data
 from .memory import SharedMemory
+from .tensors import element_count, from_raw
 
 __all__ = ["MAX_JSON_BYTES", "Call", "decode_request"]
 
@@ -138,7 +139,7 @@ def _inputs(document: dict[str, Any], binary: memoryview, regions: SharedMemory 
         name = fields.name(item, f"inputs[{index}]", known)
         where = f"input {name!r}"
         datatype = fields.datatype(item, where)
-        shape = fields.shape(item, where)
+        shape = fields.shape(item, name)
         parameters = fields.parameters(item, where)
         if (item.get("data") is not None) + ("binary_data_size" in parameters) + (
             "shared_memory_region" in parameters
@@ -151,11 +152,12 @@ def _inputs(document: dict[str, Any], binary: memoryview, regions: SharedMemory 
                     f"{where}: binary_data_size is {size}, but {len(binary) - at} bytes are left of the body behind "
                     "its JSON part, which ends where Inference-Header-Content-Length says"
                 )
-            data = _of_bytes(binary[at : at + size], datatype, shape, where)
+            data = _of_bytes(name, datatype, shape, binary[at : at + size])
             at += size
         elif "shared_memory_region" in parameters:
-            region = _region(parameters, where, regions)
-            data = _of_bytes(_view(region, regions), datatype, shape, where)
+            region, memory = _region(parameters, where, regions)
+            element_count(name, datatype, shape)  # before anything is read
+            data = _of_bytes(name, datatype, shape, memory.view(region.name, region.offset, region.size))
         elif datatype == "BYTES":
             as_base64 = parameters.get("content_type") == "base64"
             data = json_data.elements_of(item["data"], shape, where, as_base64=as_base64)
@@ -170,25 +172,13 @@ def _inputs(document: dict[str, Any], binary: memoryview, regions: SharedMemory 
     return inputs
 
 
-def _of_bytes(data: memoryview, datatype: str, shape: tuple[int, ...], where: str) -> Any:
+def _of_bytes(name: str, datatype: str, shape: tuple[int, ...], raw: memoryview) -> Any:
     """Binary data as `InputTensor.data` has it."""
-    count = 1
-    for size in shape:
-        count *= size
-    if datatype == "BYTES":
-        return elements.split(data, count, where)
-    dtype = DTYPES[datatype]
-    if count * dtype.itemsize != len(data):
-        raise BadRequest(
-            f"{where}: {datatype} of shape {list(shape)} takes {count * dtype.itemsize} bytes, not {len(data)}"
-        )
-    if datatype == "BOOL" and np.frombuffer(data, np.uint8).max() > 1:
-        raise BadRequest(f"{where}: the bytes of BOOL are 0 and 1")
-    array = np.frombuffer(data, dtype)
-    if not array.flags.aligned:
-        array = array.copy()
-    array.flags.writeable = False
-    return array.reshape(shape)
+    data = from_raw(name, datatype, shape, raw)
+    if isinstance(data, np.ndarray) and not data.flags.aligned:
+        data = data.copy()
+        data.flags.writeable = False
+    return data
 
 
 def _outputs(document: dict[str, Any], regions: SharedMemory | None) -> list[RequestedOutput]:
@@ -205,22 +195,18 @@ def _outputs(document: dict[str, Any], regions: SharedMemory | None) -> list[Req
         if "shared_memory_region" in parameters:
             if classes:
                 raise BadRequest(f"{where}: classification does not go into shared memory")
-            region = _region(parameters, where, regions)
-            _view(region, regions)  # what is wrong with it is better known before than after the model ran
+            region, memory = _region(parameters, where, regions)
+            memory.check(region.name, region.offset, region.size)
         outputs.append(RequestedOutput(name, classes, region, parameters))
     return outputs
 
 
-def _region(parameters: Parameters, where: str, regions: SharedMemory | None) -> SharedRegion:
+def _region(parameters: Parameters, where: str, regions: SharedMemory | None) -> tuple[SharedRegion, SharedMemory]:
     if regions is None:
         raise BadRequest(f"{where}: this server takes no shared memory")
-    return SharedRegion(
+    region = SharedRegion(
         fields.text(parameters, "shared_memory_region", where),
         fields.size(parameters, "shared_memory_offset", where, 0),
         fields.size(parameters, "shared_memory_byte_size", where),
     )
-
-
-def _view(region: SharedRegion, regions: SharedMemory | None) -> memoryview:
-    assert regions is not None  # `_region` has seen to it
-    return regions.view(region.name, region.offset, region.size)
+    return region, regions

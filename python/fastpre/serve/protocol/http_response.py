@@ -11,9 +11,9 @@ import orjson
 
 from ..errors import BadRequest, ServeError
 from ..inference import InferRequest, InferResponse, OutputTensor, RequestedOutput
-from . import elements
 from .classification import classified
 from .memory import SharedMemory
+from .tensors import joined_elements
 
 __all__ = ["Chunks", "Headers", "encode_error", "encode_response", "server_timing"]
 
@@ -110,7 +110,7 @@ def _chosen(
 
 def _binary(tensor: OutputTensor) -> bytes | memoryview:
     if tensor.datatype == "BYTES":
-        return elements.join(tensor.array.ravel())
+        return joined_elements(tensor.array.ravel())
     array = np.ascontiguousarray(tensor.array)
     return array.reshape(-1).view(np.uint8).data if array.size else b""
 
@@ -143,7 +143,7 @@ def _share(
         raise BadRequest(
             f"output {tensor.name!r}: it takes {len(data)} bytes, and {region.size} of region {region.name!r} are given"
         )
-    regions.view(region.name, region.offset, len(data))[:] = data
+    regions.write(region.name, region.offset, data)
     shared: dict[str, bool | int | float | str] = {
         "shared_memory_region": region.name,
         "shared_memory_byte_size": len(data),

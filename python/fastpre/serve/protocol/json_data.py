@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 
 from ..errors import BadRequest
 from ..inference import DTYPES
-from .elements import MAX_ELEMENTS
+from .tensors import MAX_ELEMENTS
 
 __all__ = ["array_of", "elements_of"]
 
@@ -40,7 +41,7 @@ def array_of(values: object, datatype: str, shape: tuple[int, ...], where: str) 
         if not kinds <= {int}:
             raise BadRequest(f"{where}: values of {datatype} are whole numbers, not {_named(kinds - {int})}")
         bounds = np.iinfo(dtype)
-        if min(flat) < bounds.min or max(flat) > bounds.max:
+        if flat and (min(flat) < bounds.min or max(flat) > bounds.max):
             raise BadRequest(f"{where}: values of {datatype} lie between {bounds.min} and {bounds.max}")
         array = np.array(flat, dtype)
     array.flags.writeable = False
@@ -57,7 +58,7 @@ def elements_of(values: object, shape: tuple[int, ...], where: str, *, as_base64
     if len(flat) > MAX_ELEMENTS:
         raise BadRequest(f"{where}: {len(flat)} elements; at most {MAX_ELEMENTS} are taken")
     kinds = set(map(type, flat))
-    if kinds != {str}:
+    if not kinds <= {str}:
         raise BadRequest(f"{where}: values of BYTES are strings, not {_named(kinds - {str})}")
     if not as_base64:
         return [value.encode() for value in flat]
@@ -68,10 +69,8 @@ def elements_of(values: object, shape: tuple[int, ...], where: str, *, as_base64
 
 
 def _flat(values: object, shape: tuple[int, ...], where: str) -> list[Any]:
-    """The values in row-major order; as many as the shape says, at least one."""
-    count = 1
-    for size in shape:
-        count *= size
+    """The values in row-major order, as many as the shape says."""
+    count = math.prod(shape)
     if type(values) is not list:
         raise BadRequest(f"{where}: data is a list")
     flat: list[Any] = values

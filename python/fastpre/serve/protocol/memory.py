@@ -1,4 +1,4 @@
-"""What the protocols ask of registered shared memory."""
+"""What the HTTP side asks of registered shared memory; `regions.Regions` is it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ __all__ = ["SharedMemory"]
 
 
 class SharedMemory(Protocol):
-    """Regions of system shared memory that clients registered by name."""
+    """Regions of system shared memory that clients registered by name. All methods raise `ServeError`."""
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
-        """Maps `byte_size` bytes of the object `key` from `offset` on. Raises `ServeError`."""
+        """Makes a part of the object `key` known as `name`."""
 
     def unregister(self, name: str | None) -> None:
         """Forgets a region; None: all of them."""
 
     def status(self, name: str | None) -> list[dict[str, Any]]:
-        """Name, key, offset and byte_size of a region, or of all. Raises `NotFound`."""
+        """Name, key, offset and byte_size of a region, or of all."""
+
+    def check(self, name: str, offset: int, size: int) -> None:
+        """Refuses what `view` and `write` would refuse."""
 
     def view(self, name: str, offset: int, size: int) -> memoryview:
-        """Bytes of a region. Raises `ServeError` for an unknown one, or bytes outside it."""
+        """Bytes of a region."""
+
+    def write(self, name: str, offset: int, data: bytes | memoryview) -> None:
+        """Writes into a region."""
