@@ -50,8 +50,7 @@ def datatype(fields: dict[str, Any], where: str) -> str:
     """Its datatype: "BYTES" or a key of `DTYPES`."""
     value = fields.get("datatype")
     if type(value) is not str or (value != "BYTES" and value not in DTYPES):
-        said = "" if value is None else f", not {str(value)[:40]!r}"
-        raise BadRequest(f"{where}: its datatype is BYTES or one of {', '.join(DTYPES)}{said}")
+        raise BadRequest(f"{where}: its datatype is BYTES or one of {', '.join(DTYPES)}, not {_said(value)}")
     return value
 
 
@@ -79,7 +78,7 @@ def size(values: Parameters, key: str, where: str, default: int | None = None) -
     """A number of bytes, or another count: whole and not negative."""
     value = values.get(key, default)
     if type(value) is not int or not 0 <= value <= MAX_SIZE:
-        raise BadRequest(f"{where}: {key} is a whole number from 0, not {str(value)[:40]}")
+        raise BadRequest(f"{where}: {key} is a whole number from 0, not {_said(value)}")
     return value
 
 
@@ -97,3 +96,10 @@ def text(values: Parameters, key: str, where: str) -> str:
     if type(value) is not str or not value or len(value) > MAX_NAME:
         raise BadRequest(f"{where}: {key} is text of 1 to {MAX_NAME} characters")
     return value
+
+
+def _said(value: object) -> str:
+    """A value for a message; of a list or an object, however deep and large, only what it is."""
+    if value is None:
+        return "null"
+    return repr(value)[:40] if type(value) in _SCALARS else "a list" if type(value) is list else "an object"
