@@ -27,6 +27,7 @@ SHORT_LIFE_S = 10.0
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 GRACE_S = 5.0
+CLOSED_S = 1.0
 
 
 class Worker:
@@ -84,9 +85,9 @@ class Worker:
         """How it ended, in words; says so if it has not."""
         code = self._process.returncode
         if code is None:
-            return "has not ended"
+            return "has not ended yet"
         if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
+            return f"was ended by signal {-code} ({signal.strsignal(-code)})"
         return f"ended with exit status {code}"
 
 
@@ -95,7 +96,10 @@ class Keeper:
 
     Attributes:
         worker: the one that takes batches; None while there is none.
+        description: of its model, since the first one was ready.
     """
+
+    description: Description
 
     def __init__(
         self, number: int, job: Job, options: Options, on_end: Callable[[Worker, str], None] | None = None
@@ -126,18 +130,17 @@ class Keeper:
         self._first.wait()
         if self._failure is not None:
             raise self._failure
-        worker = self.worker or self._newest
-        assert worker is not None
-        return worker.description
+        return self.description
 
     def lose(self, worker: Worker, *, kill: bool = False) -> str:
         """Takes no more batches with a worker that is gone, or has to go; returns how it ended, in words."""
         with self._lock:
             if self.worker is worker:
                 self.worker = None
-        if kill:
+        # Its end of the socket is closed a moment before the process has ended altogether.
+        if kill or not worker.ended.wait(CLOSED_S):
             worker.kill()
-        worker.ended.wait(1.0)  # its end of the socket is closed before the process has ended altogether
+            worker.ended.wait(CLOSED_S)
         return worker.end()
 
     def close(self) -> None:
@@ -174,20 +177,22 @@ class Keeper:
             short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_S else 0
             # At once after the first accident: a worker that ends again and again is what must not keep a core busy.
             delay = min(FIRST_DELAY_S * 2 ** (short_lives - 2), LONGEST_DELAY_S) if short_lives > 1 else 0.0
-            log.warning("worker %d %s; the next one starts in %.1f s", self._number, failure, delay)
+            log.warning("%s; the next one starts in %.1f s", failure, delay)
             self._closing.wait(delay)
 
     def _live(self) -> Exception | None:
-        """The life of one worker, from start to end; returns what went wrong, in words that follow its name."""
+        """The life of one worker, from start to end; returns what went wrong."""
+        name = f"worker {self._number}"
         with self._lock:
             if self._closing.is_set():
-                return WorkerDied("was not started")
+                return WorkerDied(f"{name} was not started")
             try:
                 worker = self._newest = Worker(self._job)
-            except OSError as error:
-                return WorkerDied(f"could not be started: {error}")
-        failure = self._get_ready(worker)
+            except Exception as error:
+                return WorkerDied(f"{name} could not be started: {error}")
+        failure = self._get_ready(worker, name)
         if failure is None:
+            self.description = worker.description
             with self._lock:
                 if not self._closing.is_set():
                     self.worker = worker
@@ -201,18 +206,18 @@ class Keeper:
         if failure is None:
             if self._on_end is not None and not self._closing.is_set():
                 self._on_end(worker, worker.end())
-            return WorkerDied(worker.end())
+            return WorkerDied(f"{name} {worker.end()}")
         return failure
 
-    def _get_ready(self, worker: Worker) -> Exception | None:
+    def _get_ready(self, worker: Worker, name: str) -> Exception | None:
         try:
             worker.get_ready(self._options.start_timeout_s)
             worker.channel.set_timeout(self._options.timeout_s)
         except Gone:
             worker.wait()
-            return WorkerDied(f"{worker.end()} while it loaded the model")
+            return WorkerDied(f"{name} {worker.end()} while it loaded the model")
         except TimeoutError:
-            return WorkerDied(f"had not loaded the model after {self._options.start_timeout_s:g} s")
+            return WorkerDied(f"{name} had not loaded the model after {self._options.start_timeout_s:g} s")
         except Exception as error:
             return error
         return None

@@ -100,9 +100,7 @@ class Link:
 class SharedMemory:
     """Worker processes, one for each instance, over memory that they share with this one."""
 
-    def __init__(
-        self, factory: Callable[[], Model], *, instances: int = 1, options: Options | None = None
-    ) -> None:
+    def __init__(self, factory: Callable[[], Model], *, instances: int = 1, options: Options | None = None) -> None:
         options = options or Options()
         job = Job(
             pickled_factory(factory), SharedMemoryTransport(options.max_output_bytes), options.worker_threads(instances)
@@ -251,11 +249,12 @@ class Room:
             raise ValueError(
                 f"the model returned {outputs.size} bytes for one batch; max_output_bytes is {self._max_bytes}"
             )
-        fd = None
-        if self._area is None or self._area.size < outputs.size:
-            if self._area is not None:
-                self._area.close()
-            self._area = Area.create(max(LEAST_OUTPUT_BYTES, 1 << (outputs.size - 1).bit_length()))
-            fd = self._area.fd
-        outputs.write(self._area.map)
-        return SIZE.pack(self._area.size) + outputs.table, fd
+        if self._area is not None and outputs.size <= self._area.size:
+            outputs.write(self._area.map)
+            return SIZE.pack(self._area.size) + outputs.table, None
+        area = Area.create(max(LEAST_OUTPUT_BYTES, 1 << (outputs.size - 1).bit_length()))
+        outputs.write(area.map)
+        if self._area is not None:
+            self._area.close()
+        self._area = area
+        return SIZE.pack(area.size) + outputs.table, area.fd

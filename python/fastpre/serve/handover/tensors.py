@@ -137,9 +137,7 @@ class Outputs:
 
 def outputs_at(table: bytes, buffer: Any) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a table, copied out of the buffer where `Outputs.write` put them."""
-    return {
-        name: np.ndarray(shape, dtype, buffer, offset).copy() for name, dtype, shape, offset in parsed_table(table)
-    }
+    return {name: np.ndarray(shape, dtype, buffer, offset).copy() for name, dtype, shape, offset in parsed_table(table)}
 
 
 @functools.lru_cache(maxsize=256)

@@ -20,9 +20,7 @@ class Workers:
         on_end: called when a worker that was ready has ended: its number, and how it did.
     """
 
-    def __init__(
-        self, jobs: Sequence[Job], options: Options, on_end: Callable[[int, str], None] | None = None
-    ) -> None:
+    def __init__(self, jobs: Sequence[Job], options: Options, on_end: Callable[[int, str], None] | None = None) -> None:
         def told(number: int) -> Callable[[Worker, str], None] | None:
             return None if on_end is None else lambda _, end: on_end(number, end)
 
