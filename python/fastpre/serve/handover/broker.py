@@ -96,7 +96,7 @@ class Broker:
         slots = memory[first : first + count]
         if layout.channels_last:
             slots = slots.permute(0, 2, 3, 1)
-        elements = memoryview(slots.reshape(-1).view(torch.uint8).numpy())
+        elements = slots.reshape(-1).view(torch.uint8).numpy().data
         return outputs_in(self.exchange(next(self._numbers), layout.header(), elements, instance))
 
     @property

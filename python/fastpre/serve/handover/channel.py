@@ -13,6 +13,7 @@ import contextlib
 import enum
 import socket
 import struct
+import threading
 
 __all__ = ["Channel", "Gone", "Kind"]
 
@@ -44,6 +45,7 @@ class Channel:
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
+        self._asking = threading.Lock()
 
     def set_timeout(self, timeout_s: float | None) -> None:
         """How long `send` and `receive` wait."""
@@ -87,8 +89,11 @@ class Channel:
 
     def ask(self, kind: Kind, body: bytes = b"", fd: int | None = None) -> tuple[Kind, bytes, int | None]:
         """Sends a message and waits for the answer."""
-        self.send(kind, body, fd)
-        return self.receive()
+        with self._asking:
+            if self._socket.fileno() < 0:
+                raise Gone("this end was closed")
+            self.send(kind, body, fd)
+            return self.receive()
 
     def end(self) -> None:
         """Lets both sides' calls end with `Gone`, those that wait included; any thread may call it."""
@@ -96,5 +101,7 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Closes this end; no other thread may use it meanwhile."""
-        self._socket.close()
+        """Closes this end, when what another thread asks has ended with `Gone`."""
+        self.end()
+        with self._asking:
+            self._socket.close()

@@ -75,7 +75,7 @@ class Worker:
         """Waits for the process to end."""
         self._process.wait()
         self.ended.set()
-        self.channel.end()  # a process that it started may have the other end open
+        self.channel.close()  # a process that it started may have the other end open
 
     def kill(self) -> None:
         """Ends it at once."""

@@ -84,7 +84,7 @@ async def connected_client(url: str, **events: Any) -> Client:
         url,
         error_cb=quiet,
         connect_timeout=int(CONNECT_S),
-        reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]
+        reconnect_time_wait=RETRY_S,
         max_reconnect_attempts=-1,
         **events,
     )
@@ -207,7 +207,7 @@ class Nats(Broker):
             with contextlib.suppress(WorkerDied):
                 self.workers.lose(instance, self.workers.get(instance), kill=True)
             raise WorkerDied(
-                f"worker {instance} did not answer within {self.options.timeout_s:g} s and was killed"
+                f"worker {instance} was killed: it did not answer within {self.options.timeout_s:g} s"
             ) from None
 
     async def _exchange(self, number: int, pieces: list[bytes | memoryview], instance: int) -> bytes | memoryview:

@@ -167,7 +167,7 @@ class SharedMemory:
             except TimeoutError:
                 self._workers.lose(instance, worker, kill=True)
                 raise WorkerDied(
-                    f"worker {instance} did not answer within {self._options.timeout_s:g} s and was killed"
+                    f"worker {instance} was killed: it did not answer within {self._options.timeout_s:g} s"
                 ) from None
             except BaseException:  # Ctrl-C: the answer would be taken for that of the next batch
                 self._workers.lose(instance, worker, kill=True)
