@@ -31,7 +31,7 @@ class ModuleNetwork:
     def __init__(
         self, module: nn.Module, call: Callable[[nn.Module, torch.Tensor], Any] = _plain, *, graph: bool = False
     ) -> None:
-        self.module = module
+        self.module: Any = module
         self._call = call
         self._graph = graph
 
@@ -56,7 +56,7 @@ class ModuleNetwork:
             self.module.to(dtype=dtype)
         self.module.to(device=options.device)
         if self._channels_last(options):
-            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.module.to(memory_format=torch.channels_last)
             spec = spec.replace(memory_format="channels_last")
         if options.compile:
             self.module = torch.compile(self.module)

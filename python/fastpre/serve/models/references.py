@@ -78,6 +78,6 @@ def _unknown(text: str, source: str, sources: list[str]) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ ": did you mean ...?" with up to three close matches; empty if there is none."""
+    """With up to three close matches, to be appended to a message: ": did you mean ...?"; empty if there is none."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return f": did you mean {' or '.join(close)}?" if close else ""

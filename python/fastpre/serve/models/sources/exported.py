@@ -31,7 +31,9 @@ def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
     except Exception as e:  # whatever its parts raise while they are read
         raise ModelUnavailable(f"{target} cannot be read by torch.export.load: {' '.join(str(e).split())}") from e
     if options.device != "cpu":
-        program = torch.export.passes.move_to_device_pass(program, options.device)
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, options.device)
     network = ModuleNetwork(program.module(), graph=True)
     return described(network, "torch.export", path, options, _shape(program, target), _ranks(program))
 

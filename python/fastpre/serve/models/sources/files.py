@@ -19,7 +19,7 @@ __all__ = ["InputShape", "described", "no_parameters"]
 USUAL_SIDE = 224
 CROP_SHARE = 0.875
 
-_DTYPES: dict[str, DtypeName] = {name: name for name in ("float32", "float16", "bfloat16", "uint8")}  # type: ignore[misc]
+_DTYPES: dict[str, DtypeName] = {name: name for name in ("float32", "float16", "bfloat16", "uint8")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def described(
     shape: InputShape | None = None,
     ranks: tuple[int, ...] = (2,),
 ) -> Found:
-    """The file's network with what is known of it: the sidecar's word goes before the file's, and that before the usual.
+    """The file's network with what is known of it: the sidecar's word before the file's, and that before the usual.
 
     Args:
         ranks: dimensions of its outputs. A single one of (N, K) is taken for a classification; other outputs are

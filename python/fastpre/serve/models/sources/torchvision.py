@@ -16,7 +16,7 @@ from ....interop import torchvision as interop
 from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
-from ..found import Found, Options, Outputs
+from ..found import Found, Options
 from ..libraries import fetching, required, seeded
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
@@ -46,7 +46,7 @@ def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
     labels = tuple(weights.meta.get("categories", ()))
     if kind == "detection":
         network = ModuleNetwork(module, _as_list)
-        read = _Detections(options.max_detections)
+        read = detection.Lists(options.max_detections)
         return Found(
             network=network, platform="torchvision", task=kind, fields=_whole(module), read=read, labels=labels
         )
@@ -84,14 +84,6 @@ def _made(builder: Any, target: str, parameters: dict[str, Any], weights: Any, o
 
 def _as_list(module: nn.Module, batch: torch.Tensor) -> Any:
     return module(list(batch))
-
-
-class _Detections:
-    def __init__(self, most: int) -> None:
-        self._most = most
-
-    def __call__(self, raw: Any, size: tuple[int, int]) -> Outputs:
-        return detection.from_lists(raw, size, self._most)
 
 
 def _whole(module: nn.Module) -> SpecFields:

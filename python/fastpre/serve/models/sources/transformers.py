@@ -1,7 +1,7 @@
 """`transformers:NAME`: a checkpoint of the hub (`google/vit-base-patch16-224`), a folder of one, or a model type.
 
-A model type (`vit`, `dpt`, `detr`, `segformer` ...) has no weights: it needs `random_weights`, and is the type's default
-configuration. Parameters change the configuration (`transformers:vit?hidden_size=64&num_hidden_layers=2`).
+A model type (`vit`, `dpt`, `detr`, `segformer` ...) has no weights: it needs `random_weights`, and is the type's
+default configuration. Parameters change the configuration (`transformers:vit?hidden_size=64&num_hidden_layers=2`).
 
 The task is `task`, or that of the checkpoint's architecture, or the first that the model type has of depth, detection,
 classification, segmentation. Input is what the checkpoint's image processor says, as Pillow does it
@@ -18,7 +18,7 @@ from ....interop import transformers as interop
 from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
-from ..found import Found, Options, Outputs, Reader
+from ..found import Found, Options, Reader
 from ..labels import labels_of
 from ..libraries import fetching, required, seeded
 from ..modules import ModuleNetwork
@@ -123,11 +123,6 @@ def _by_keyword(module: nn.Module, batch: torch.Tensor) -> Any:
 
 
 def _reader(task: str, config: Any, options: Options) -> Reader:
-    if task != "detection":
-        return tasks.reader(task, options)
-    num_labels, most = config.num_labels, options.max_detections
-
-    def read(raw: Any, size: tuple[int, int]) -> Outputs:
-        return detection.from_queries(raw["logits"], raw["pred_boxes"], num_labels, most)
-
-    return read
+    if task == "detection":
+        return detection.Queries(config.num_labels, options.max_detections)
+    return tasks.reader(task, options)
