@@ -225,7 +225,7 @@ class Mortal(Threads):
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_a_worker_that_dies_costs_one_more_try(deaths: int) -> None:
     model = Means()
-    handover = Mortal(model)
+    handover = Mortal(lambda: model)
     with Engine(model, settings(), handover=handover) as engine:
         handover.deaths = deaths
         if deaths == 1:

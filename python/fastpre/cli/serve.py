@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command import Command, SectionOption
+from .command import Command, section
 from .errors import Unusable
 from .options import threads_option
 
@@ -22,16 +22,9 @@ __all__ = ["serve"]
 API_KEY = "FASTPRE_API_KEY"
 
 
-def _section(section: str) -> Any:
-    def option(*names: str, **settings: Any) -> Any:
-        return click.option(*names, cls=SectionOption, section=section, **settings)
-
-    return option
-
-
-model_ = _section("Model")
-batches = _section("Batches and queues")
-network = _section("Network")
+model_ = section("Model")
+batches = section("Batches and queues")
+network = section("Network")
 MILLISECONDS = click.FloatRange(min=0)
 
 
@@ -127,9 +120,7 @@ MILLISECONDS = click.FloatRange(min=0)
     "--max-body", metavar="MB", type=click.FloatRange(min=0, min_open=True), default=64.0, show_default=True,
     help="Largest request.",
 )  # fmt: skip
-@network(
-    "--max-images", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Of one request."
-)
+@network("--max-images", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Of one request.")
 @network("--drain", metavar="S", type=click.FloatRange(min=0), default=10.0, show_default=True, help="To finish in.")
 @network(
     "--drain-delay",
@@ -196,9 +187,7 @@ def _choice(model: str, options: dict[str, Any]) -> Any:
     more = {"name": name} if name else {}
     if options["labels"]:
         more["labels"] = options["labels"]
-    return ModelChoice(
-        reference, {"device": options["device"], "random_weights": options["random_weights"], **more}
-    )
+    return ModelChoice(reference, {"device": options["device"], "random_weights": options["random_weights"], **more})
 
 
 def _settings(options: dict[str, Any]) -> Any:

@@ -51,13 +51,12 @@ def build(
     try:
         for choice in choices:
             factory = functools.partial(load, choice.reference, **choice.options)
-            model = factory()
+            way = open_handover(handover, factory, instances=settings.instances)
+            way.start()
+            model = way.description
             if model.name in engines:
+                way.close()
                 raise ValueError(f"two models are called {model.name!r}; name one of them: NAME={choice.reference}")
-            # Worker processes load their own; here only what the model says of itself is needed.
-            way = open_handover(
-                handover, (lambda model=model: model) if handover == "threads" else factory, instances=settings.instances
-            )
             recorders[model.name] = Recorder()
             engine = Engine(model, settings, handover=way, pool=pool, observe=recorders[model.name])
             engines[model.name] = engine

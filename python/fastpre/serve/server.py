@@ -98,7 +98,7 @@ class Server:
             self.service,
             regions=regions,
             metrics=lambda accept: metrics(collected, accept),
-            admit=lambda headers: self.admit(),
+            admit=lambda _: self.admit(),
             api_key=listen.api_key,
             limits=listen.limits,
             routes=self._routes,

@@ -7,7 +7,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from ...errors import ImageError
 from ...preprocessor import Preprocessor
 from ..errors import DeadlinePassed, Draining, ImageRefused
 from ..handover import Handover
-from ..model import Model
+from ..handover.threads import Threads
+from ..model import Described, Model
 from ..scheduling.items import Item, Job
 from ..scheduling.scheduler import Scheduler
 from .filling import Filler
@@ -66,13 +67,6 @@ class Live(NamedTuple):
     instances: Instances
 
 
-def threads(model: Model, instances: int) -> Handover:
-    """The model in this process."""
-    from ..handover.threads import Threads  # imports torch
-
-    return Threads(model, instances)
-
-
 class Engine:
     """A model that takes images from any thread or event loop, in batches.
 
@@ -84,16 +78,16 @@ class Engine:
     ```
 
     Args:
-        model: what runs the batches, and its Spec.
+        model: what runs the batches; with a `handover`, what that one says of it.
         settings: the knobs.
-        handover: where the model runs; None: in this process, in a thread.
+        handover: the way to where the model runs, which the engine closes; None: it runs in this process.
         pool: threads that preprocess, to share them with other engines; None: its own.
         observe: told of each job that ends and of each batch, on the thread where it ended.
     """
 
     def __init__(
         self,
-        model: Model,
+        model: Described,
         settings: Settings | None = None,
         *,
         handover: Handover | None = None,
@@ -104,6 +98,10 @@ class Engine:
             raise ValueError("the model's spec must have a fixed output size, such as crop=224")
         self.model = model
         self.settings = settings = Settings() if settings is None else settings
+        if handover is None:
+            if not callable(model):
+                raise TypeError(f"{model.name}: a description alone cannot run; give the handover, or the model itself")
+            handover = Threads(lambda: cast("Model", model), instances=settings.instances)
         self._handover = handover
         self.pool = Pool(settings.threads) if pool is None else pool
         self._observe = observe
@@ -136,8 +134,9 @@ class Engine:
     def start(self) -> Self:
         """Starts the model and the threads, and measures the model once. Returns itself."""
         if self._live is None:
-            handover = self._handover or threads(self.model, self.settings.instances)
-            handover.start()
+            handover = self._handover
+            if not handover.ready:
+                handover.start()
             size = self.model.spec.output_size
             assert size is not None
             shape = (self.model.spec.channels, *size)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import ModelFailed
-from ..handover import Handover, WorkerDied
+from ..handover import Handover, ModelRaised, WorkerDied
 from ..scheduling.items import Batch, Job
 from ..scheduling.scheduler import Scheduler
 
@@ -122,7 +122,8 @@ class Instances:
                 ended = self._scheduler.lost_batch(batch, str(error), time.monotonic())
         except Exception as error:
             log.exception("the model raised")
-            failed = ModelFailed(f"the model raised {type(error).__name__}: {error}")
+            what = str(error) if isinstance(error, ModelRaised) else f"{type(error).__name__}: {error}"
+            failed = ModelFailed(f"the model raised {what}")
             with self._lock:
                 ended = self._scheduler.failed_batch(batch, failed, time.monotonic())
         else:

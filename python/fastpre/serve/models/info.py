@@ -5,15 +5,15 @@ A request has one of these inputs:
 | input | datatype | shape | what |
 |---|---|---|---|
 | `IMAGE` | BYTES | (-1,) | encoded images, of any size |
-| `PIXELS` | UINT8 | (-1, H, W, C) | pixels of the model's size, which the server only normalizes; C is 3 (RGB), or 1 \
-(gray) for models of gray images |
+| `PIXELS` | UINT8 | (-1, -1, -1, C) | decoded images, of any size, the same for all of one request: everything but \
+decoding is done; C is 3 (RGB), or 1 (gray) for models of gray images |
 | `INPUT` | FP32 (FP16, BF16, UINT8) | (-1, C, H, W) | the model's input itself, preprocessed by the client |
 """
 
 from __future__ import annotations
 
 from ..inference import ModelInfo, TensorInfo
-from ..model import Model
+from ..model import Described
 
 __all__ = ["IMAGE", "INPUT", "PIXELS", "model_info"]
 
@@ -22,7 +22,7 @@ IMAGE, PIXELS, INPUT = "IMAGE", "PIXELS", "INPUT"
 _DATATYPES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16", "uint8": "UINT8"}
 
 
-def model_info(model: Model, *, max_batch: int, versions: tuple[str, ...] = ("1",)) -> ModelInfo:
+def model_info(model: Described, *, max_batch: int, versions: tuple[str, ...] = ("1",)) -> ModelInfo:
     """A model as metadata says it.
 
     Args:
@@ -38,7 +38,7 @@ def model_info(model: Model, *, max_batch: int, versions: tuple[str, ...] = ("1"
     channels = model.spec.channels
     inputs = (
         TensorInfo(IMAGE, "BYTES", (-1,)),
-        TensorInfo(PIXELS, "UINT8", (-1, *size, channels)),
+        TensorInfo(PIXELS, "UINT8", (-1, -1, -1, channels)),
         TensorInfo(INPUT, _DATATYPES[model.spec.dtype_name], (-1, channels, *size)),
     )
     return ModelInfo(
