@@ -22,7 +22,7 @@ from fastpre.serve.errors import Draining, Overloaded, ServeError
 from fastpre.serve.http import Application, Limits, exchange
 from fastpre.serve.http.infer import model_of
 
-LIMITS = Limits(max_body_bytes=100_000, body_timeout_s=0.4)
+LIMITS = Limits(max_body_bytes=100_000)
 INFER = "/v2/models/classify/infer"
 
 
@@ -223,8 +223,9 @@ def test_endless_bodies(address: serving.Address) -> None:
 
 
 @pytest.mark.parametrize("path", [INFER, "/v1/predict?model=classify"])
-def test_slow_bodies(address: serving.Address, path: str) -> None:
-    with address.connect() as connection:
+def test_slow_bodies(path: str) -> None:
+    app = Application(serving.FakeService(), limits=Limits(body_timeout_s=0.2))
+    with serving.running(app) as address, address.connect() as connection:
         connection.sendall(raw(path, "Content-Length: 1000") + b"{")
         status, document = answer(connection)
         assert (status, document["code"]) == (408, "body_too_slow")
