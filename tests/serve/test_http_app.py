@@ -199,6 +199,9 @@ def test_refused_by_its_headers(address: serving.Address, service: serving.FakeS
         assert (status, document["code"]) == (413, "body_too_large")
         connection.sendall(bytes(100_000))  # without the time to take notice this would be a reset
         assert_closed(connection)
+    with address.connect() as connection:
+        connection.sendall(raw("/v2/models/other/infer", "Content-Length: 1000"))
+        assert answer(connection) == (404, {"error": "there is no model 'other'", "code": "not_found"})
     assert len(service.requests) == before
 
 
