@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,17 @@ async def start(
         if tls is None:
             bound = server.add_insecure_port(address)
         else:
-            chain, key = (Path(file).read_bytes() for file in tls)
-            bound = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+            bound = server.add_secure_port(address, _credentials(*tls))
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {address}: {error}") from None
     await server.start()
     return GrpcServer(server, state, bound)
+
+
+def _credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str]) -> Any:
+    try:
+        # gRPC itself says of wrong files only that it could not bind. A password would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password=lambda: "")
+    except ssl.SSLError as error:
+        raise ValueError(f"{chain} and {key} are no certificate chain and its key: {error.reason or error}") from None
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(chain).read_bytes())])
