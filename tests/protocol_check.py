@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
-from fastpre.serve.errors import ServeError
+from fastpre.serve.errors import BadRequest, ServeError
 from fastpre.serve.inference import DTYPES, InferRequest, InputTensor
 from fastpre.serve.protocol.messages import infer_request
 from fastpre.serve.protocol.regions import Regions
-from fastpre.serve.protocol.schema import message
+from fastpre.serve.protocol.schema import message, parsed
 
 MAX_BYTES = 1 << 16
 
@@ -24,11 +22,11 @@ def check_grpc(raw: bytes, regions: Regions) -> InferRequest | ServeError | None
         None if the bytes are no message at all.
     """
     try:
-        parsed: Any = message("inference.ModelInferRequest").FromString(raw)
-    except DecodeError:
+        asked = parsed(message("inference.ModelInferRequest"), raw)
+    except BadRequest:
         return None
     try:
-        request = infer_request(parsed, regions, arrived=1.0, max_bytes=MAX_BYTES)
+        request = infer_request(asked, regions, arrived=1.0, max_bytes=MAX_BYTES)
     except ServeError as error:
         refusal = error
     else:
