@@ -25,7 +25,7 @@ __all__ = ["GrpcServer", "start"]
 
 
 class GrpcServer:
-    """A server that listens.
+    """A server that listens. Hold on to it: gRPC ends a server that is no longer referred to.
 
     Attributes:
         port: where, also if 0 was asked for.
@@ -74,7 +74,7 @@ async def start(
         tls: files of the certificate chain and the private key, in PEM.
         api_key: what callers must send, as `authorization: Bearer KEY` or `x-api-key: KEY`; health needs none.
         admit: called for each inference before its message is read; what it returns is the call's answer.
-        max_message_bytes: of one message, either way; also of one request's inputs in shared memory.
+        max_message_bytes: of one message that arrives; also of one request's inputs in shared memory.
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
         max_calls: calls at a time; more are refused with RESOURCE_EXHAUSTED.
@@ -88,9 +88,14 @@ async def start(
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server would share the port, and take some of the calls
             ("grpc.server_handshake_timeout_ms", 10_000),
+            # A client whose machine is gone sends no word of it: its streams would stay for two hours.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            # gRPC itself closes connections of clients that ask more than every five minutes.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ),
         maximum_concurrent_rpcs=max_calls,
     )
