@@ -61,7 +61,7 @@ class Inference:
             arrived,
             traceparent(exchange),
         )
-        request = decode_request(body, call, self._regions)
+        request = decode_request(body, call, self._regions, self._limits.max_body_bytes)
         response = await watched(self._service.infer(request), exchange.receive)
         headers, chunks = encode_response(response, request, labels=info.labels, regions=self._regions)
         if response.stages_ms:
