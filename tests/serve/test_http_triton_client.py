@@ -167,6 +167,7 @@ def test_triton_shared_memory(client: Any) -> None:
             tensor.set_shared_memory("in/a", size)
             with pytest.raises(InferenceServerException, match=reason):
                 client.infer("mirror", [tensor])
+        tensor.set_shared_memory("in/a", 16)
         client.unregister_system_shared_memory("in/a")
         with pytest.raises(InferenceServerException, match="there is no shared memory region 'in/a'"):
             client.infer("mirror", [tensor])
