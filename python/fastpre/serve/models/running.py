@@ -136,10 +136,10 @@ class LoadedModel:
             self._check_labels(self._shapes["logits"][0])
 
     def _check_shapes(self, tensors: Outputs, count: int) -> None:
-        if not tensors:
-            raise ModelUnavailable(f"{self.name} has no outputs that are tensors")
+        if not tensors or tensors.keys() != self._shapes.keys():
+            raise ModelUnavailable(f"{self.name} has outputs {list(self._shapes)}, and then {list(tensors)}")
         for name, tensor in tensors.items():
-            if tuple(tensor.shape) != (count, *self._shapes.get(name, (-1,))):
+            if tuple(tensor.shape) != (count, *self._shapes[name]):
                 raise ModelUnavailable(
                     f"{self.name}: output {name} has shape {tuple(tensor.shape)} for a batch of {count}; outputs need "
                     "the batch first and then the same shape for every image (python:MODULE:FACTORY can wrap it)"

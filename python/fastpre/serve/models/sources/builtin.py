@@ -4,7 +4,7 @@
 |---|---|
 | `tiny` | a small CNN, 10 classes; a forward pass of one image takes about 0.34 ms on one core |
 | `heavy` | the same kind, about 75 ms for each image on one core |
-| `sleep?ms=75` | 10 classes, and no computation: a batch sleeps (without the GIL) `ms`, and `ms_per_image` for each image |
+| `sleep?ms=75` | 10 classes, and no computation: a batch sleeps `ms`, and `ms_per_image` for each image |
 
 Input is 224 x 224. Times are of an AMD EPYC core with torch 2.14; benchmarks/models.py measures yours.
 """
