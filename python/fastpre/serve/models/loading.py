@@ -132,7 +132,7 @@ def _device(device: str) -> str:
     try:
         asked = torch.device(device)
     except RuntimeError as e:
-        raise ModelUnavailable(f"there is no device {device!r}: write cpu, cuda or cuda:1") from e
+        raise ModelUnavailable(f"device is to be cpu, cuda or cuda:1, got {device!r}") from e
     if asked.type != "cuda" or not torch.cuda.is_available() or (asked.index or 0) >= torch.cuda.device_count():
         raise ModelUnavailable(f"torch finds no device {device!r} here; it has {_devices(torch)}")
     return f"cuda:{torch.cuda.current_device() if asked.index is None else asked.index}"

@@ -19,9 +19,9 @@ from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Network, Options
-from ..libraries import seeded
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
+from ..weights import seeded
 
 if TYPE_CHECKING:
     import torch

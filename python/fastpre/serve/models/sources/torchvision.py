@@ -17,10 +17,11 @@ from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Options
-from ..libraries import fetching, required, seeded
+from ..libraries import required
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
 from ..tasks import detection
+from ..weights import fetching, seeded
 
 if TYPE_CHECKING:
     import torch
