@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--results", type=pathlib.Path, help="where to store JSON; without it nothing is stored")
+    parser.add_argument("--results", type=pathlib.Path, help="a folder to store JSON in; without it nothing is stored")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = builtin(arguments.rounds)

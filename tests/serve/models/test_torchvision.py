@@ -158,6 +158,14 @@ def test_a_spec_of_half_precision_has_a_model_of_half_precision() -> None:
     assert result["logits"].dtype == np.float32
 
 
+def test_another_task_of_the_same_tensors() -> None:
+    model = load("torchvision:squeezenet1_1", random_weights=True, task="embedding")
+    assert (model.task, model.labels) == ("embedding", ())
+    assert model.outputs == (TensorInfo("embedding", "FP32", (-1, 1000)),)
+    with pytest.raises(ModelUnavailable, match="detects objects; it has no task 'depth'"):
+        load("torchvision:ssdlite320_mobilenet_v3_large", random_weights=True, task="depth")
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

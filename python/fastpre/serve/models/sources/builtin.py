@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Network, Options
@@ -51,9 +50,15 @@ def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
             network = _Sleep(**parameters) if target == "sleep" else ModuleNetwork(_cnn(target, **parameters))
     except TypeError as e:
         raise ModelUnavailable(f"builtin:{target}: {e}") from e
-    fields: SpecFields = {}
-    read = tasks.reader("classification", options)
-    return Found(network=network, platform="builtin", task="classification", fields=fields, read=read, labels=LABELS)
+    task = options.task or "classification"
+    return Found(
+        network=network,
+        platform="builtin",
+        task=task,
+        fields={},
+        read=tasks.reader(task, options),
+        labels=LABELS,
+    )
 
 
 def _cnn(name: str) -> nn.Module:
