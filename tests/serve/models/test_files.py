@@ -134,6 +134,9 @@ def test_what_the_sidecar_says(files: dict[str, Path], tmp_path: Path) -> None:
     assert model.labels == tuple(labels)
     assert model.spec == Spec(resize=(32, 32), crop=None, mean=(0.5, 0.5, 0.5), std=(0.1, 0.2, 0.3))
     assert load(f"onnx:{path}", labels=list("abcde"), task="embedding").outputs[0].name == "linear"
+    sidecar.write_text('{"labels": ["ant", "bee"]}')
+    with pytest.raises(ModelUnavailable, match="2 labels for net, which has 5 classes"):
+        load(f"onnx:{path}")
     for text in ("[1]", "{", '{"specs": {}}', '{"spec": 3}'):
         sidecar.write_text(text)
         with pytest.raises(ModelUnavailable, match=r"net\.onnx\.json is to hold"):
@@ -146,7 +149,7 @@ def test_labels_from_a_file(files: dict[str, Path], tmp_path: Path) -> None:
     listed.write_text('{"1": "b", "0": "a", "4": "e"}')
     assert load(f"export:{files['export']}", labels=str(lines)).labels == tuple("abcde")
     assert load(f"export:{files['export']}", labels=listed).labels == ("a", "b", "", "", "e")
-    with pytest.raises(ModelUnavailable, match="2 labels for a model of 5 classes"):
+    with pytest.raises(ModelUnavailable, match="2 labels for net, which has 5 classes"):
         load(f"export:{files['export']}", labels=["a", "b"])
     with pytest.raises(ModelUnavailable, match="labels cannot be read"):
         load(f"export:{files['export']}", labels=tmp_path / "nothing")

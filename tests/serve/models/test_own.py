@@ -156,10 +156,11 @@ def test_a_batch_of_another_shape() -> None:
         model(torch.zeros(2, 3, 9, 8))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("factory", ["buffer", "itself"])
-def test_results_are_the_caller_s_whatever_the_model_returns(factory: str) -> None:
+def test_results_are_the_caller_s_whatever_the_model_returns(factory: str, layout: torch.memory_format) -> None:
     model = own(factory, task="tensors")
-    batch = torch.rand(2, 3, 8, 8)
+    batch = torch.rand(2, 3, 8, 8).contiguous(memory_format=layout)
     first = model(batch)
     kept = {name: array.copy() for name, array in first.items()}
     for array in first.values():

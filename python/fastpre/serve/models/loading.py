@@ -103,16 +103,11 @@ def load(
         if spec is not None or labels is not None or task is not None or name is not None:
             raise ModelUnavailable(f"{reference} returns a Model, which says name, spec, labels and task itself")
         return found
-    given = None if labels is None else labels_of(labels)
-    if given is not None:
-        found.labels = given
+    if labels is not None:
+        found.labels, found.labels_are_given = labels_of(labels), True
     elif found.task not in WITH_CLASSES:
         found.labels = ()
-    model = LoadedModel(name or parsed.short, found, _spec(found.fields, spec), options)
-    if given and not model.labels:
-        classes = model.outputs[0].shape[1]
-        raise ModelUnavailable(f"{len(given)} labels for a model of {classes} classes")
-    return model
+    return LoadedModel(name or parsed.short, found, _spec(found.fields, spec), options)
 
 
 def _spec(fields: SpecFields, given: Spec | SpecFields | None) -> Spec:
