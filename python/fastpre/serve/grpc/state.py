@@ -1,0 +1,47 @@
+"""What the parts of the gRPC server know of its state and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from ..errors import ServeError
+from ..inference import Service
+
+__all__ = ["Limits", "State"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what one call may take.
+
+    Attributes:
+        message_bytes: of one message that arrives, decompressed; also of one request's inputs in shared memory.
+        body_s: seconds within which a request's message must have arrived.
+        streamed: requests of one stream that are worked on at a time.
+    """
+
+    message_bytes: int
+    body_s: float
+    streamed: int
+
+
+@dataclasses.dataclass(slots=True)
+class State:
+    """Shared by the calls of one server.
+
+    Attributes:
+        admit: says of each inference, before its message is read, why it is refused, if it is.
+        draining: set once no more work is taken.
+    """
+
+    service: Service
+    admit: Callable[[], ServeError | None]
+    limits: Limits
+    draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    @property
+    def ready(self) -> bool:
+        """True if inferences are taken."""
+        return self.service.ready and not self.draining.is_set()
