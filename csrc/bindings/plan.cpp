@@ -103,6 +103,19 @@ void register_plan(py::module_& m) {
         });
       },
       py::arg("image"), py::arg("spec"), py::arg("taps") = false, py::arg("draw") = nullptr);
+  // What an image asks for, before any of it is done: oriented height and width, and DecodeCost. Scans are not counted:
+  // that would walk the whole stream, and a refusal must be cheap.
+  m.def(
+      "header",
+      [](const py::object& image, const CompiledSpec& spec) {
+        return WithBytes(image, spec.spec.limits.max_bytes, [&](Bytes b) {
+          const Header h = ParseHeader(b, spec.spec.limits, spec.spec.exif_orientation, false);
+          const bool swapped = spec.spec.exif_orientation && h.orientation >= 5;
+          const double cost = DecodeCost(h.bytes, h.pixels());
+          return swapped ? py::make_tuple(h.width, h.height, cost) : py::make_tuple(h.height, h.width, cost);
+        });
+      },
+      py::arg("image"), py::arg("spec"));
   m.def(
       "taps",
       [](const std::string& filter, int in_size, int out_size, int begin, int count) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -13,12 +13,12 @@ from ._backend.call import Call
 from ._backend.lazy_torch import outside_graphs
 from ._backend.signatures import shows_fields_of
 from ._backend.sizes import common_size
-from .augment import Compose
+from .augment import Compose, Draw
 from .augment.batch import Drawn, Start, draw_batch
 from .augment.compose import Augment, compose
 from .result import ImageResult, Result
 from .spec import Spec, layout
-from .typing import Images, OnError, SpecFields
+from .typing import Image, Images, OnError, SpecFields
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 
     Array = TypeVar("Array", torch.Tensor, np.ndarray[Any, Any])
 
-__all__ = ["Preprocessor", "decode_resize_normalize"]
+__all__ = ["Header", "Preprocessor", "decode_resize_normalize"]
+
+
+class Header(NamedTuple):
+    """What one image asks for, as its header says it.
+
+    Attributes:
+        height, width: pixels, as displayed if the Spec asks for EXIF orientation.
+        cost: predicted cost in arbitrary units, as `Plan.cost`.
+    """
+
+    height: int
+    width: int
+    cost: float
 
 
 def _no_spec(thing: object) -> str:
@@ -244,6 +257,53 @@ class Preprocessor:
         spec = self.spec
         start = start_of(spec, augment)
         return draw_batch(augment, items, start, spec.channels, seeds, spec.compiled(), spec.max_bytes, call)
+
+    @property
+    def threads(self) -> int:
+        """Threads of one call, the caller's included."""
+        return arguments.thread_count(self.num_threads)
+
+    def header(self, image: Image) -> Header:
+        """Reads one image's header, and nothing more: 2 us for bytes. For servers, which refuse before they decode.
+
+        Raises:
+            ImageError: the header is broken, unsupported, or over one of the Spec's limits; max_work only as far as
+                the header tells.
+            TypeError: `image` is no image as `run` takes it.
+        """
+        return Header(*_core.header(sources.source(image, 0), self.spec.compiled()))
+
+    def run_pixels(self, pixels: np.ndarray[Any, Any], *, draw: Draw | None = None, out: Any = None) -> Any:
+        """One image that is decoded already: resized, cropped, normalized on the CPU.
+
+        Args:
+            pixels: uint8 (H, W, 3) or (H, W, 1).
+            draw: its geometry; None: the Spec's.
+            out: where to write: a (C, out_h, out_w) tensor or array of the Spec's dtype. None: a new tensor.
+
+        Returns:
+            torch.Tensor: (C, out_h, out_w), or `out`.
+
+        Raises:
+            ImageError: an image that the Spec's limits do not allow.
+            TypeError, ValueError: `pixels` or `out` of another shape or dtype.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+            raise TypeError(f"expected uint8 (H, W, 3) or (H, W, 1), got {pixels.dtype} {pixels.shape}")
+        if 0 in pixels.shape:
+            raise ValueError(f"an image of {pixels.shape[0]}x{pixels.shape[1]} pixels")
+        compiled = self.spec.compiled()
+        size = draw.size if draw is not None else _core.geometry_for(compiled, *pixels.shape[:2])[1][2:]
+        new = layout(self.spec, 1, size)
+        memory = output.allocate(new, pin_memory=False) if out is None else output.adopt(out[None], new)
+        core_draw = None if draw is None else draw.compiled()
+        record = _core.run_pixels(compiled, pixels, memory.data_ptr, size, memory.strides[1:], core_draw)
+        if record.error is not None:
+            raise errors.from_record(record.error, record.reason, None, None)
+        tensor = memory.value[0]
+        for erasure in () if draw is None else draw.erasures:
+            erasure.apply(tensor)
+        return tensor if out is None else out
 
     def dlpack(self, images: Images, *, on_error: OnError = "raise", fill: float = 0.0) -> _core.HostTensor:
         """The same without torch: an object with `__dlpack__`, for `numpy.from_dlpack`, JAX and others.

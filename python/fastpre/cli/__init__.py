@@ -1,4 +1,4 @@
-"""The command line: `fastpre run`, `pack`, `inspect`, `doctor`, `bench`."""
+"""The command line: `fastpre run`, `pack`, `serve`, `inspect`, `doctor`, `bench`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ Exit codes:
 COMMANDS: Mapping[str, str] = {
     "run": "fastpre.cli.run:run",
     "pack": "fastpre.cli.pack:pack",
+    "serve": "fastpre.cli.serve:serve",
     "inspect": "fastpre.cli.inspect:inspect",
     "doctor": "fastpre.cli.doctor:doctor",
     "bench": "fastpre.cli.bench:bench",
@@ -85,6 +86,7 @@ class LazyGroup(Command, click.Group):
     examples=[
         "fastpre run photos/ -o photos.safetensors --preview sheet.png",
         "fastpre pack train/ -o shards/ --resize 500 --transcode",
+        "fastpre serve --model torchvision:resnet18",
         "fastpre inspect cat.jpg",
         "fastpre doctor",
         "fastpre bench photos/",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-__all__ = ["Command", "SectionOption"]
+__all__ = ["Command", "Decorator", "SectionOption", "section"]
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class SectionOption(click.Option):
@@ -16,6 +18,15 @@ class SectionOption(click.Option):
     def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.section = section
+
+
+def section(heading: str) -> Callable[..., Decorator]:
+    """`click.option` for the options of one section."""
+
+    def option(*names: str, **settings: Any) -> Decorator:
+        return click.option(*names, cls=SectionOption, section=heading, **settings)
+
+    return option
 
 
 class Command(click.Command):

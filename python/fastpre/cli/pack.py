@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ from fastpre._backend.fields import INTERPOLATIONS
 from fastpre.transcoding import METADATA
 from fastpre.typing import Interpolation, Metadata, Size
 
-from .command import Command, SectionOption
+from .command import Command, section
 from .errors import Unusable
 from .files import list_failures, printable
 from .options import SizeType, field_options, json_option, threads_option
@@ -55,20 +54,10 @@ class ShardSizeType(click.ParamType):  # type: ignore[type-arg]
         return ShardSize(bytes=int(float(number) * factor))
 
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _option(section: str) -> Callable[..., Decorator]:
-    def option(*names: str, **settings: Any) -> Decorator:
-        return click.option(*names, cls=SectionOption, section=section, **settings)
-
-    return option
-
-
-encoding = _option("Re-encoding, with a loss")
-copying = _option("Transcoding, without loss")
-either = _option("Of whatever is re-encoded or transcoded")
-shards_ = _option("Shards")
+encoding = section("Re-encoding, with a loss")
+copying = section("Transcoding, without loss")
+either = section("Of whatever is re-encoded or transcoded")
+shards_ = section("Shards")
 
 
 @click.command(

@@ -16,6 +16,7 @@ __all__ = [
     "ServeError",
     "TooSlow",
     "Unauthorized",
+    "UnsupportedMediaType",
     "WorkerLost",
 ]
 
@@ -71,6 +72,12 @@ class BodyTooLarge(ServeError):
     """The request's body has more bytes than the server takes, or grows to more when it is decompressed."""
 
     status, grpc, code = 413, "RESOURCE_EXHAUSTED", "body_too_large"
+
+
+class UnsupportedMediaType(ServeError):
+    """The body's Content-Type or Content-Encoding is none that the path takes."""
+
+    status, grpc, code = 415, "INVALID_ARGUMENT", "unsupported_media_type"
 
 
 class ImageRefused(ServeError):

@@ -12,9 +12,9 @@ from torch.utils import _pytree as pytree
 
 from .._backend.lazy_torch import outside_graphs
 from ..interop.torchvision import Parts
+from ..preprocessor import Preprocessor
 from ..spec import Spec
 from .lazy_image import LazyImage, open_image
-from .module import preprocess_pixels
 
 __all__ = ["FusedTransform"]
 
@@ -112,7 +112,9 @@ class FusedTransform(torch.nn.Module):
         if isinstance(image, LazyImage) and image.draw is not None:
             tensor: torch.Tensor = image.preprocessed(self.spec)
             return tensor
-        return preprocess_pixels(self.spec, np.asarray(image), None) if image.mode == "RGB" else None
+        if image.mode != "RGB":
+            return None
+        return Preprocessor(self.spec).run_pixels(np.asarray(image))  # type: ignore[no-any-return]
 
     def _typed(self, tensor: torch.Tensor) -> torch.Tensor:
         """As the ending's last step would wrap it."""

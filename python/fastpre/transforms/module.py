@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import torch
 
-from .. import _core, errors
-from .._backend import output, tensor_memory
+from .. import errors
+from .._backend import tensor_memory
 from .._backend.lazy_torch import outside_graphs
 from .._backend.signatures import shows_fields_of
-from ..augment import CannotDraw, Draw
+from ..augment import CannotDraw
 from ..augment.compose import Augment, compose
 from ..augment.random import Random
 from ..preprocessor import Preprocessor, start_of
-from ..spec import Spec, layout
+from ..spec import Spec
 from ..typing import Image, SpecFields
 
 if TYPE_CHECKING:
@@ -94,41 +94,15 @@ class DecodeResizeNormalize(torch.nn.Module):
         return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
     def _from_pixels(self, pixels: np.ndarray[Any, Any]) -> torch.Tensor:
-        height, width = pixels.shape[:2]
-        if height == 0 or width == 0:
-            raise ValueError(f"an image of {height}x{width} pixels")
         if self.augment is None:
-            return preprocess_pixels(self.spec, pixels, None)
+            return self._preprocessor.run_pixels(pixels)  # type: ignore[no-any-return]
         try:
-            start = start_of(self.spec, self.augment).draw(height, width)
+            start = start_of(self.spec, self.augment).draw(*pixels.shape[:2])
             draws = self.augment.draw(start, self.spec.channels, Random())
         except CannotDraw as error:
             raise errors.UnsupportedImage(str(error)) from None
-        views = [preprocess_pixels(self.spec, pixels, draw) for draw in draws]
+        views = [self._preprocessor.run_pixels(pixels, draw=draw) for draw in draws]
         return views[0] if self.augment.views == 1 else torch.stack(views)
-
-
-def preprocess_pixels(spec: Spec, pixels: np.ndarray[Any, Any], draw: Draw | None) -> torch.Tensor:
-    """An image that is decoded already.
-
-    Args:
-        pixels: uint8 (H, W, 3) or (H, W, 1).
-        draw: its geometry; None: the Spec's.
-
-    Returns:
-        torch.Tensor: (C, out_h, out_w) of the spec's dtype.
-    """
-    compiled = spec.compiled()
-    size = draw.size if draw is not None else _core.geometry_for(compiled, *pixels.shape[:2])[1][2:]
-    out = output.allocate(layout(spec, 1, size), pin_memory=False)
-    core_draw = None if draw is None else draw.compiled()
-    record = _core.run_pixels(compiled, pixels, out.data_ptr, size, out.strides[1:], core_draw)
-    if record.error is not None:
-        raise errors.from_record(record.error, record.reason, None, None)
-    tensor: torch.Tensor = out.value[0]
-    for erasure in () if draw is None else draw.erasures:
-        erasure.apply(tensor)
-    return tensor
 
 
 def _tensor_pixels(image: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -7,14 +7,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from .description import Description
+
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Handover", "WorkerDied"]
+__all__ = ["Description", "Handover", "ModelRaised", "WorkerDied"]
 
 
 class WorkerDied(RuntimeError):
     """The process that had the batch is gone, or the broker is; nothing is known of the batch."""
+
+
+class ModelRaised(RuntimeError):
+    """What a model in another process raised, as its type and text: "ValueError: no such class".
+
+    Attributes:
+        traceback: where it was raised, as text.
+    """
+
+    def __init__(self, text: str, traceback: str = "") -> None:
+        super().__init__(text)
+        self.traceback = traceback
 
 
 class Handover(Protocol):
@@ -28,6 +42,10 @@ class Handover(Protocol):
     def instances(self) -> int:
         """How many batches run at a time."""
 
+    @property
+    def description(self) -> Description:
+        """What the model says of itself; known once `start` has returned."""
+
     def allocate(self, slots: int, shape: tuple[int, int, int], dtype: torch.dtype) -> torch.Tensor:
         """Memory of (slots, C, H, W) in the model's own memory format; given back by `release`."""
 
@@ -35,14 +53,19 @@ class Handover(Protocol):
         """Gives back what `allocate` gave."""
 
     def start(self) -> None:
-        """Starts what runs the model, and returns once it is ready."""
+        """Starts what runs the model, and returns once it is ready. Comes before `allocate`.
+
+        Raises:
+            WorkerDied: the process ended, or took too long, while it loaded the model; or the broker is away.
+            Exception: what loading the model raised; from another process as a `ModelRaised`.
+        """
 
     def run(self, memory: torch.Tensor, first: int, count: int, instance: int) -> Mapping[str, np.ndarray[Any, Any]]:
         """Runs the model on slots [first, first + count), and returns its arrays of (count, ...).
 
         Raises:
             WorkerDied: its process or the broker is gone. A new one is being started; `ready` says when it is there.
-            Exception: what the model raised.
+            Exception: what the model raised; from another process as a `ModelRaised`.
         """
 
     @property

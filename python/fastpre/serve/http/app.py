@@ -1,0 +1,106 @@
+"""The ASGI application: inference on the shortest way, everything else through Starlette."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+from starlette.types import Lifespan
+
+from ..errors import Draining, ServeError
+from ..inference import Service
+from ..protocol.memory import SharedMemory
+from . import access
+from .answers import failed, refused
+from .exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
+from .infer import Inference, model_of
+from .limits import Limits
+from .predict import Prediction
+from .routes import routes as protocol_routes
+from .routes import starlette_handlers
+
+__all__ = ["Admit", "Application", "Metrics"]
+
+Admit = Callable[[Mapping[bytes, bytes]], "ServeError | None"]
+Metrics = Callable[[str], "tuple[bytes, str]"]
+
+
+class Application:
+    """The server's HTTP side, for any ASGI server.
+
+    Args:
+        service: what answers.
+        regions: system shared memory; None: none is taken.
+        metrics: the body and Content-Type of `/metrics` for an Accept header; None: there is no such path.
+        admit: asked with a request's headers (by lower-case name) before its body is read; what it returns is the
+            answer.
+        api_key: needed for every path but the health of the server.
+        limits: of one request.
+        routes: more of them, which go before the protocol's.
+        lifespan: as Starlette has it: a context for the time between start and shutdown.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        regions: SharedMemory | None = None,
+        metrics: Metrics | None = None,
+        admit: Admit | None = None,
+        api_key: str | None = None,
+        limits: Limits | None = None,
+        routes: Sequence[BaseRoute] = (),
+        lifespan: Lifespan[Starlette] | None = None,
+    ) -> None:
+        limits = Limits() if limits is None else limits
+        self._infer = Inference(service, regions, limits)
+        self._predict = Prediction(service, limits)
+        self._admit = admit
+        self._api_key = None if api_key is None else api_key.encode()
+        self._rest = Starlette(
+            routes=[*routes, *protocol_routes(service, regions, metrics, limits, guarded=api_key is not None)],
+            exception_handlers=starlette_handlers(),
+            lifespan=lifespan,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's request, or the server's start and shutdown."""
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root:
+            path = path.removeprefix(root)
+        named, predicting = None, False
+        if scope["method"] == "POST":
+            named = model_of(path)
+            predicting = path == "/v1/predict"
+        exchange = Exchange(scope, receive, send)
+        answer: Answer | None = None
+        try:
+            if self._api_key is not None and path not in access.OPEN_PATHS:
+                access.check(self._api_key, exchange.headers)
+            if self._admit is not None and (named is not None or predicting):
+                refusal = self._admit(exchange.headers)
+                if refusal is not None:
+                    raise refusal
+            if named is not None:
+                answer = await self._infer(exchange, *named)
+            elif predicting:
+                answer = await self._predict(exchange)
+        except ClientGone:
+            return
+        except ServeError as error:
+            answer = refused(error)
+        except asyncio.CancelledError:  # the server is being stopped by force
+            await exchange.answer(*refused(Draining("the server is shutting down")))
+            raise
+        except Exception:
+            answer = failed(path)
+        if answer is None:
+            await self._rest(scope, receive, send)
+        else:
+            await exchange.answer(*answer)

@@ -1,0 +1,158 @@
+"""One request and its answer: the body comes in, and the answer goes out, within bounds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple, TypeAlias
+
+from ..errors import BadRequest, BodyTooLarge, TooSlow
+from ..protocol.http_response import Chunks, Headers
+from .alarm import Alarm
+from .limits import Limits
+
+__all__ = ["Answer", "ClientGone", "Exchange", "Receive", "Scope", "Send"]
+
+Scope: TypeAlias = "MutableMapping[str, Any]"
+Receive: TypeAlias = "Callable[[], Awaitable[MutableMapping[str, Any]]]"
+Send: TypeAlias = "Callable[[MutableMapping[str, Any]], Awaitable[None]]"
+
+# Chunks are joined up to here: one copy of a small body costs less than another message.
+_JOIN_BYTES = 64 << 10
+
+# A refused request's rest: so little is let in and dropped, and the connection serves on.
+_DROP_BYTES = 1 << 20
+
+# A connection that is closed while its client still sends is reset, and the answer may be lost with it. So the client
+# gets the answer first, and so much time and data to take notice.
+_LINGER_S = 1.0
+_LINGER_BYTES = 16 << 20
+
+_CLOSE = (b"connection", b"close")
+
+
+class ClientGone(Exception):
+    """The connection is closed; an answer would reach no client."""
+
+
+class Answer(NamedTuple):
+    """What is sent back; Content-Length is not yet among the headers."""
+
+    status: int
+    headers: Headers
+    chunks: Chunks
+
+
+class Exchange:
+    """One request, from its headers on.
+
+    Attributes:
+        headers: by lower-case name; of several of one name, the last.
+        received: `time.monotonic()` when its headers were there.
+        unread: True until the whole body has been read.
+    """
+
+    __slots__ = ("_send", "headers", "receive", "received", "scope", "unread")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self._send = send
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.received = time.monotonic()
+        self.unread = True
+
+    async def body(self, limits: Limits) -> bytes:
+        """The whole body.
+
+        Raises:
+            BodyTooLarge: it has, or announces, more bytes than `limits` allow.
+            TooSlow: it was not there in time.
+            ClientGone: its client closed the connection.
+        """
+        self._check_announced(limits)
+        with Alarm(limits.body_timeout_s, _too_slow(limits)):
+            parts: list[bytes] = []
+            size = 0
+            while self.unread:
+                part = await self._part()
+                size += len(part)
+                if size > limits.max_body_bytes:
+                    raise _too_large(limits)
+                parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def parts(self, limits: Limits) -> AsyncIterator[bytes]:
+        """The body as it comes in; raises as `body` does."""
+        self._check_announced(limits)
+        size = 0
+        ends = time.monotonic() + limits.body_timeout_s
+        while self.unread:
+            # An alarm for each part: what is done with the parts in between may be suspended, and is not to be ended.
+            with Alarm(max(0.0, ends - time.monotonic()), _too_slow(limits)):
+                part = await self._part()
+            size += len(part)
+            if size > limits.max_body_bytes:
+                raise _too_large(limits)
+            yield part
+
+    async def answer(self, status: int, headers: Headers, chunks: Chunks) -> None:
+        """Sends the answer. A body that is not read by now is refused with it."""
+        size = sum(map(len, chunks))
+        headers.append((b"content-length", b"%d" % size))
+        closing = self.unread and not self._rest_is_short(status)
+        if closing and _CLOSE not in headers:
+            headers.append(_CLOSE)
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        if size <= _JOIN_BYTES:
+            chunks = [chunks[0] if len(chunks) == 1 else b"".join(chunks)]
+        for chunk in chunks[:-1]:
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": chunks[-1], "more_body": closing})
+        if closing:
+            await self._linger()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _part(self) -> bytes:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self.unread = message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
+
+    def _announced(self) -> int | None:
+        value = self.headers.get(b"content-length")
+        if value is None:
+            return None
+        if not value.isdigit() or len(value) > 19:  # the server's parser has seen to it
+            raise BadRequest("Content-Length is no number")
+        return int(value)
+
+    def _check_announced(self, limits: Limits) -> None:
+        announced = self._announced()
+        if announced is not None and announced > limits.max_body_bytes:
+            raise _too_large(limits)
+
+    def _rest_is_short(self, status: int) -> bool:
+        if b"transfer-encoding" in self.headers or b"expect" in self.headers or status == TooSlow.status:
+            return False
+        value = self.headers.get(b"content-length", b"0")
+        return value.isdigit() and len(value) < 10 and int(value) <= _DROP_BYTES
+
+    async def _linger(self) -> None:
+        left = _LINGER_BYTES
+        try:
+            with Alarm(_LINGER_S, ClientGone()):
+                while self.unread and left > 0:
+                    left -= len(await self._part())
+        except ClientGone:
+            pass
+
+
+def _too_large(limits: Limits) -> BodyTooLarge:
+    return BodyTooLarge(f"the body has more than the {limits.max_body_bytes} bytes that are taken")
+
+
+def _too_slow(limits: Limits) -> TooSlow:
+    return TooSlow(f"the body was not complete after {limits.body_timeout_s:g} seconds")

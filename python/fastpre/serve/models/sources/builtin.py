@@ -1,0 +1,84 @@
+"""`builtin:NAME`: models for demonstrations, tests and benchmarks. Their weights are always random, seeded.
+
+| name | what it is |
+|---|---|
+| `tiny` | a small CNN, 10 classes; a forward pass of one image takes about 0.34 ms on one core |
+| `heavy` | the same kind, about 75 ms for each image on one core |
+| `sleep?ms=75` | 10 classes, no computation: a batch sleeps (without the GIL) `ms`, and `ms_per_image` each image |
+
+Input is 224 x 224. Times are of an AMD EPYC core with torch 2.14; benchmarks/models.py measures yours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ....typing import SpecFields
+from .. import tasks
+from ..errors import ModelUnavailable
+from ..found import Found, Network, Options
+from ..libraries import seeded
+from ..modules import ModuleNetwork
+from ..references import did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ....spec import Spec
+
+__all__ = ["find"]
+
+LABELS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay")
+
+# (channels, stride) of its convolutions: the first is 4 x 4, the others are 3 x 3.
+LAYERS = {
+    "tiny": ((32, 4), (64, 2), (64, 2)),
+    "heavy": ((64, 4), (256, 1), (256, 1), (256, 1), (256, 1), (512, 2), (512, 1)),
+}
+
+
+def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
+    """See the module."""
+    if target != "sleep" and target not in LAYERS:
+        names = [*LAYERS, "sleep"]
+        raise ModelUnavailable(f"there is no builtin:{target}{did_you_mean(target, names)} (known: {', '.join(names)})")
+    network: Network
+    try:
+        with seeded(options.seed):
+            network = _Sleep(**parameters) if target == "sleep" else ModuleNetwork(_cnn(target, **parameters))
+    except TypeError as e:
+        raise ModelUnavailable(f"builtin:{target}: {e}") from e
+    fields: SpecFields = {}
+    read = tasks.reader("classification", options)
+    return Found(network=network, platform="builtin", task="classification", fields=fields, read=read, labels=LABELS)
+
+
+def _cnn(name: str) -> nn.Module:
+    from torch import nn
+
+    steps: list[nn.Module] = []
+    before = 3
+    for channels, stride in LAYERS[name]:
+        kernel, padding = (4, 0) if not steps else (3, 1)
+        steps += [nn.Conv2d(before, channels, kernel, stride, padding), nn.ReLU(inplace=True)]
+        before = channels
+    return nn.Sequential(*steps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, len(LABELS)))
+
+
+class _Sleep:
+    """A `Network` that takes its time, and says of an image only how bright it is."""
+
+    def __init__(self, ms: float = 0.0, ms_per_image: float = 0.0) -> None:
+        self._ms = float(ms)
+        self._ms_per_image = float(ms_per_image)
+
+    def prepare(self, spec: Spec, options: Options) -> Spec:
+        """See `Network`."""
+        return spec
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        time.sleep((self._ms + self._ms_per_image * len(batch)) / 1000)
+        return batch[:, 0, :1, : len(LABELS)].flatten(1)

@@ -1,0 +1,95 @@
+"""Metrics for Prometheus, collected when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from .histogram import Histogram
+from .recorder import STAGES, Recorder
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+__all__ = ["Lag", "metrics", "registry"]
+
+
+class Lag(Protocol):
+    """How late the event loop is."""
+
+    @property
+    def histogram(self) -> Histogram:
+        """Seconds that a timer came late."""
+
+
+class Models(Collector):
+    """The engines' counters. Counting is the recorders' own, so that a request costs no more than a few additions."""
+
+    def __init__(self, engines: Mapping[str, Engine], recorders: Mapping[str, Recorder], lag: Lag) -> None:
+        self._engines = engines
+        self._recorders = recorders
+        self._lag = lag
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics."""
+        requests = CounterMetricFamily("fastpre_requests", "Requests by outcome.", labels=["model", "code"])
+        images = CounterMetricFamily("fastpre_images", "Images answered, by quality.", labels=["model", "quality"])
+        moves = CounterMetricFamily("fastpre_moves", "Images copied so that a batch had no hole.", labels=["model"])
+        latency = HistogramMetricFamily("fastpre_request_seconds", "First byte to answer.", labels=["model"])
+        stages = HistogramMetricFamily("fastpre_stage_seconds", "Of each image.", labels=["model", "stage"])
+        sizes = HistogramMetricFamily("fastpre_batch_images", "Images of each batch.", labels=["model"])
+        for name, recorder in self._recorders.items():
+            with recorder.lock:
+                for code, count in recorder.outcomes.items():
+                    requests.add_metric([name, code], count)
+                for rung, count in recorder.qualities.items():
+                    images.add_metric([name, self._engines[name].qualities[rung]], count)
+                moves.add_metric([name], recorder.moves)
+                _add(latency, [name], recorder.latency)
+                for stage in STAGES:
+                    _add(stages, [name, stage], recorder.stages[stage])
+                _add(sizes, [name], recorder.sizes)
+        yield from (requests, images, moves, latency, stages, sizes)
+        yield from self._gauges()
+        lag = HistogramMetricFamily("fastpre_event_loop_lag_seconds", "How late the event loop is.")
+        _add(lag, [], self._lag.histogram)
+        yield lag
+
+    def _gauges(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily("fastpre_images_now", "Images by where they are.", labels=["model", "place"])
+        ready = GaugeMetricFamily("fastpre_ready", "1 if the model takes requests.", labels=["model"])
+        free = GaugeMetricFamily("fastpre_slots_free", "Free slots of the batch memory.", labels=["model"])
+        wait = GaugeMetricFamily("fastpre_predicted_wait_seconds", "For an image that comes now.", labels=["model"])
+        for name, engine in self._engines.items():
+            scheduler = engine.scheduler
+            for place in ("queued", "preprocessing", "ready", "running"):
+                depth.add_metric([name, place], getattr(scheduler, place))
+            ready.add_metric([name], float(engine.ready))
+            free.add_metric([name], scheduler.slots.free)
+            wait.add_metric([name], scheduler.predicted_wait_s())
+        yield from (depth, ready, free, wait)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    family.add_metric(labels, histogram.cumulative(), histogram.total)
+
+
+def registry(engines: Mapping[str, Engine], recorders: Mapping[str, Recorder], lag: Lag) -> CollectorRegistry:
+    """A registry of its own: the application's default one stays as it is."""
+    own = CollectorRegistry()
+    own.register(Models(engines, recorders, lag))
+    ProcessCollector(registry=own)
+    PlatformCollector(registry=own)
+    GCCollector(registry=own)
+    return own
+
+
+def metrics(own: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """The metrics and their Content-Type, in the format that an Accept header prefers."""
+    encode, content_type = choose_encoder(accept)
+    return encode(own), content_type

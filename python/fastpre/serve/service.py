@@ -1,0 +1,198 @@
+"""Requests to engines, and what engines give to responses: the `Service` behind every protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .engine import Engine
+from .engine.engine import stages_ms
+from .errors import BadRequest, NotFound, ServeError
+from .inference import InferRequest, InferResponse, InputTensor, ModelInfo, OutputTensor
+from .observing.recorder import Recorder
+from .observing.triton import statistics
+from .scheduling.items import Item, Job, Pixels, Prepared
+
+__all__ = ["EngineService"]
+
+VERSION = "1"
+
+
+class EngineService:
+    """Engines by the names of their models.
+
+    Args:
+        name, version: of the server, for its metadata.
+        engines: by model name.
+        infos: what clients are told of each model.
+        recorders: what counts each model's requests.
+
+    Attributes:
+        draining: the server will stop taking requests soon, and is not ready any more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        engines: Mapping[str, Engine],
+        infos: Mapping[str, ModelInfo],
+        recorders: Mapping[str, Recorder],
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.engines = engines
+        self.recorders = recorders
+        self.draining = False
+        self._infos = infos
+
+    # --- models ---
+
+    @property
+    def ready(self) -> bool:
+        """True if requests are taken and every model is ready."""
+        return not self.draining and all(engine.ready for engine in self.engines.values())
+
+    def models(self) -> Sequence[ModelInfo]:
+        """All models."""
+        return list(self._infos.values())
+
+    def model(self, name: str, version: str = "") -> ModelInfo:
+        """One model."""
+        info = self._infos.get(name)
+        if info is None:
+            raise NotFound(f"there is no model {name!r}; there is {', '.join(map(repr, self._infos))}")
+        if version not in ("", *info.versions):
+            raise NotFound(f"model {name!r} has no version {version!r}; it has {', '.join(info.versions)}")
+        return info
+
+    def model_ready(self, name: str, version: str = "") -> bool:
+        """True if it takes requests."""
+        return not self.draining and self.engines[self.model(name, version).name].ready
+
+    def config(self, name: str, version: str = "") -> dict[str, Any]:
+        """Its configuration, in the shape of Triton's ModelConfig as JSON."""
+        info = self.model(name, version)
+        settings = self.engines[name].settings
+        wait_us = 0 if settings.wait_ms is None else int(settings.wait_ms * 1e3)
+        return {
+            "name": name,
+            "platform": info.platform,
+            "backend": "fastpre",
+            "max_batch_size": info.max_batch,
+            "input": [_config_tensor(tensor) for tensor in info.inputs[:1]],
+            "output": [_config_tensor(tensor) for tensor in info.outputs],
+            "dynamic_batching": {
+                "preferred_batch_size": [self.engines[name].largest],
+                "max_queue_delay_microseconds": wait_us,
+            },
+            "instance_group": [{"name": name, "kind": "KIND_CPU", "count": settings.instances}],
+        }
+
+    def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
+        """Counters in the shape of Triton's `model_stats` as JSON, of one model or of all."""
+        names = [self.model(name, version).name] if name else list(self._infos)
+        return [statistics(one, VERSION, self.recorders[one]) for one in names]
+
+    # --- requests ---
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answers one request."""
+        info = self.model(request.model, request.version)
+        recorder = self.recorders[info.name]
+        try:
+            response = await self._infer(info, request)
+        except ServeError as error:
+            recorder.failed(error, time.monotonic() - request.received, request.id)
+            raise
+        recorder.answered(time.monotonic() - request.received)
+        return response
+
+    async def _infer(self, info: ModelInfo, request: InferRequest) -> InferResponse:
+        engine = self.engines[info.name]
+        images = _images(request.inputs, info)
+        job = await engine.infer_all(
+            images,
+            deadline=request.deadline,
+            priority=request.priority,
+            partial=request.parameters.get("truncated") == "partial",
+        )
+        failed = next((i for i, item in enumerate(job.items) if item.error is not None), None)
+        if failed is not None:
+            error = job.items[failed].error
+            if isinstance(error, ServeError) and len(images) > 1:
+                error.index = failed
+            assert error is not None
+            raise error
+        names = [output.name for output in request.outputs] or [output.name for output in info.outputs]
+        known = {output.name: output for output in info.outputs}
+        for name in names:
+            if name not in known:
+                raise BadRequest(f"model {info.name!r} has no output {name!r}; it has {', '.join(known)}")
+        outputs = [OutputTensor(name, known[name].datatype, _rows(job.items, name)) for name in names]
+        parameters: dict[str, bool | int | float | str] = {}
+        if len(engine.qualities) > 1:
+            parameters["quality"] = engine.qualities[max(item.rung for item in job.items)]
+        if any(item.record is not None and item.record.truncated for item in job.items):
+            parameters["truncated"] = True
+        return InferResponse(info.name, VERSION, outputs, request.id, parameters, _stages(job, request))
+
+
+def _images(inputs: Sequence[InputTensor], info: ModelInfo) -> list[Any]:
+    """The request's images, as the engine takes them."""
+    if len(inputs) != 1:
+        raise BadRequest(f"a request has one input, one of {_names(info)}; got {len(inputs)}")
+    tensor = inputs[0]
+    wanted = next((one for one in info.inputs if one.name == tensor.name), None)
+    if wanted is None:
+        raise BadRequest(f"model {info.name!r} has no input {tensor.name!r}; it takes one of {_names(info)}")
+    if tensor.datatype != wanted.datatype:
+        raise BadRequest(f"input {tensor.name!r} must be {wanted.datatype}, got {tensor.datatype}")
+    if isinstance(tensor.data, np.ndarray):
+        _check_shape(tensor, wanted.shape)
+        kind = Pixels if wanted.datatype == "UINT8" and wanted.shape[-1] in (1, 3) else Prepared
+        images: list[Any] = [kind(array) for array in tensor.data]
+    else:
+        if len(tensor.shape) not in (1, 2) or (len(tensor.shape) == 2 and tensor.shape[1] != 1):
+            raise BadRequest(f"input {tensor.name!r} must be of shape (n) or (n, 1), got {tuple(tensor.shape)}")
+        images = list(tensor.data)
+    if not 1 <= len(images) <= info.max_batch:
+        raise BadRequest(f"a request has 1 to {info.max_batch} images, got {len(images)}")
+    return images
+
+
+def _names(info: ModelInfo) -> str:
+    return ", ".join(f"{tensor.name} ({tensor.datatype})" for tensor in info.inputs)
+
+
+def _check_shape(tensor: InputTensor, wanted: tuple[int, ...]) -> None:
+    fits = len(tensor.shape) == len(wanted) and all(b in (-1, a) for a, b in zip(tensor.shape, wanted, strict=True))
+    if not fits:
+        raise BadRequest(f"input {tensor.name!r} must be of shape {wanted}, got {tuple(tensor.shape)}")
+
+
+def _rows(items: Sequence[Item], name: str) -> np.ndarray[Any, Any]:
+    """One output of some images, (n, ...); a view where one batch has them side by side."""
+    first = items[0]
+    assert first.outputs is not None
+    array = first.outputs[name]
+    if all(item.outputs is first.outputs and item.row == first.row + i for i, item in enumerate(items)):
+        return array[first.row : first.row + len(items)]
+    return np.concatenate([item.result()[name] for item in items])
+
+
+def _stages(job: Job, request: InferRequest) -> dict[str, float]:
+    """Milliseconds by stage: of the image that was done last, after what the protocol took."""
+    last = max(job.items, key=lambda item: item.finished)
+    receive = {"receive": (request.arrived - request.received) * 1e3} if request.arrived else {}
+    begun = request.arrived or request.received
+    return {**receive, "parse": (job.arrived - begun) * 1e3 if begun else 0.0, **stages_ms(last)}
+
+
+def _config_tensor(tensor: Any) -> dict[str, Any]:
+    """In a configuration the batch is not part of the shape, and BYTES are called strings."""
+    datatype = "STRING" if tensor.datatype == "BYTES" else tensor.datatype
+    return {"name": tensor.name, "data_type": f"TYPE_{datatype}", "dims": list(tensor.shape[1:]) or [1]}
