@@ -93,8 +93,13 @@ def contents(choices: Any, typed: Any) -> None:
             getattr(typed, field).append(choices.ConsumeIntInRange(0, 1 if field == "bool_contents" else 2**31 - 1))
 
 
-# The binary body of HTTP belongs here, as a function of its bytes: the length of the header, then header and tensors.
-TARGETS: tuple[Callable[[bytes], None], ...] = (grpc_message, grpc_fields)
+def http_body(data: bytes) -> None:
+    """The length of the JSON part (2 bytes, little-endian; 65535: no such header), then a body."""
+    length = int.from_bytes(data[:2], "little")
+    protocol_check.check_http(data[2:], None if length == 0xFFFF else b"%d" % length, REGIONS)
+
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (grpc_message, grpc_fields, http_body)
 
 
 def one_input(data: bytes) -> None:

@@ -5,6 +5,7 @@ usage: make_protocol_seeds.py OUT_DIR
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -41,12 +42,34 @@ def messages() -> list[bytes]:
     ]
 
 
+def http_bodies() -> list[bytes]:
+    raw = b"\1\0\0\0a\2\0\0\0bc"
+    pixels = {"name": "pixels", "datatype": "FP32", "shape": [2, 2]}
+    binary = {**image(), "parameters": {"binary_data_size": len(raw)}}
+    region = {"shared_memory_region": "mem", "shared_memory_byte_size": 16, "shared_memory_offset": 4}
+    wanted = [{"name": "scores", "parameters": {"classification": 3}}, {"name": "o", "parameters": region}]
+    return [
+        body({"id": "r", "inputs": [binary], "parameters": {"binary_data_output": True, "timeout": 5}}, raw),
+        body({"inputs": [{**pixels, "parameters": {"binary_data_size": 16}}, binary]}, bytes(16) + raw),
+        body({"inputs": [{**pixels, "data": [[1, 2], [3, 4.5]]}, {**image(), "data": ["a", "bc"]}]}),
+        body({"inputs": [{**pixels, "parameters": region}], "outputs": wanted}),
+        b"\0\0" + raw,
+    ]
+
+
+def body(document: dict[str, Any], raw: bytes = b"") -> bytes:
+    """As `http_body` takes it."""
+    head = json.dumps(document).encode()
+    return (len(head) if raw else 0xFFFF).to_bytes(2, "little") + head + raw
+
+
 def main(folder: str) -> None:
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     seeds = [b"\0" + each for each in messages()]
     seeds += [b"\1" + rng.randbytes(rng.choice((20, 100, 300))) for _ in range(DECISIONS)]
+    seeds += [b"\2" + each for each in http_bodies()]
     for index, seed in enumerate(seeds):
         (out / str(index)).write_bytes(seed)
     print(f"{len(seeds)} seeds in {out}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastpre.serve.errors import BadRequest, ServeError
 from fastpre.serve.inference import DTYPES, InferRequest, InputTensor
+from fastpre.serve.protocol.http_request import Call, decode_request
 from fastpre.serve.protocol.messages import infer_request
 from fastpre.serve.protocol.regions import Regions
 from fastpre.serve.protocol.schema import message, parsed
@@ -27,6 +28,21 @@ def check_grpc(raw: bytes, regions: Regions) -> InferRequest | ServeError | None
         return None
     try:
         request = infer_request(asked, regions, received=1.0, max_bytes=MAX_BYTES)
+    except ServeError as error:
+        refusal = error
+    else:
+        check_request(request)
+        return request
+    assert 400 <= refusal.status < 500
+    assert refusal.reason
+    return refusal
+
+
+def check_http(body: bytes, header_length: bytes | None, regions: Regions) -> InferRequest | ServeError:
+    """Parses an HTTP body as the server does: a request that is whole, or an error that says why not."""
+    call = Call("net", header_length=header_length, raw_input="image", received=1.0, arrived=1.0)
+    try:
+        request = decode_request(body, call, regions, MAX_BYTES)
     except ServeError as error:
         refusal = error
     else:
