@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import os
 import signal
@@ -124,6 +125,26 @@ def test_a_worker_that_hangs_is_killed_and_replaced(url_of: Callable[[str], str]
     until(lambda: not handover.ready, within_s=2.0)
     works(handover, memory)
     handover.close()
+
+
+@pytest.mark.parametrize("kind", IN_WORKERS)
+def test_close_does_not_wait_for_a_batch(
+    url_of: Callable[[str], str], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "GRACE_S", 0.2)
+    handover = open_handover(url_of(kind), obedient_model.make, options=Options(timeout_s=PATIENCE_S))
+    handover.start()
+    memory = filled(handover, 1, wish=obedient_model.HANG)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(handover.run, memory, 0, 1, 0)
+        until(batch.running)
+        began = time.monotonic()
+        handover.close()
+        with pytest.raises(WorkerDied):
+            batch.result(PATIENCE_S)
+        assert time.monotonic() - began < PATIENCE_S / 2
+    with pytest.raises(WorkerDied):
+        handover.run(memory, 0, 1, 0)
 
 
 @pytest.mark.parametrize("kind", IN_WORKERS)

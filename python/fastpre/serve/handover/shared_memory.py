@@ -128,11 +128,7 @@ class SharedMemory:
         self._description = self._workers.start()
 
     def allocate(self, slots: int, shape: tuple[int, int, int], dtype: torch.dtype) -> torch.Tensor:
-        """Memory of (slots, C, H, W) that workers can map.
-
-        Raises:
-            OSError: there is not as much.
-        """
+        """Memory of (slots, C, H, W) that workers can map."""
         name = self.description.spec.memory_format_name
         layout = BatchLayout.of(slots, shape, dtype, memory_format=name)
         region = Region(layout)
