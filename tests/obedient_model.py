@@ -28,8 +28,8 @@ class Obedient:
     platform = "python"
     task = "other"
     device = "cpu"
-    outputs = (TensorInfo("pixels", "UINT8", (-1, -1)),)
-    labels = ("one", "two")
+    outputs: tuple[TensorInfo, ...] = (TensorInfo("pixels", "UINT8", (-1, -1)),)
+    labels: tuple[str, ...] = ("one", "two")
     max_batch = 0
 
     def __init__(self, **fields: Any) -> None:

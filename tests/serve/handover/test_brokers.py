@@ -17,7 +17,7 @@ from fastpre.serve.handover.kinds import open_handover
 from fastpre.serve.handover.options import Options
 from fastpre.serve.handover.redis import Names, answer_for, make_group
 
-from .conftest import filled, until
+from .conftest import filled, running, until
 
 BROKERS = ("redis", "nats")
 SAYS = {"redis": "Redis", "nats": "NATS"}
@@ -26,7 +26,7 @@ SAYS = {"redis": "Redis", "nats": "NATS"}
 @pytest.fixture(params=BROKERS)
 def server(request: pytest.FixtureRequest) -> Iterator[brokers.Server]:
     """One of its own, to be stopped."""
-    with brokers.running(request.param) as server:
+    with running(request.param) as server:
         yield server
 
 
@@ -98,6 +98,7 @@ def test_redis_keeps_nothing_of_a_batch(opened: Any, client: redis.Redis) -> Non
 def test_a_late_reply_with_redis_is_not_taken_for_the_next(opened: Any, client: redis.Redis) -> None:
     handover = opened("redis")
     (stream,) = client.keys("fastpre:*")
+    assert isinstance(stream, bytes)
     client.rpush(stream + b":0", struct.pack("<Q", 1 << 40) + b"\2too late")
     memory = filled(handover, 1)
     assert "sums" in handover.run(memory, 0, 1, 0)

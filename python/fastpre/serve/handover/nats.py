@@ -154,7 +154,8 @@ class Nats(Broker):
                 self._url, error_cb=note, disconnected_cb=self._disconnected, reconnected_cb=self._reconnected
             )
         )
-        await asyncio.wait({connecting, first_error}, timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {connecting, first_error}
+        await asyncio.wait(either, timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
         try:
             if not connecting.done():
                 connecting.cancel()
