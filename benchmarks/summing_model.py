@@ -24,4 +24,4 @@ class Summing:
     max_batch = 0
 
     def __call__(self, batch: torch.Tensor) -> dict[str, np.ndarray]:
-        return {"sum": batch[:, 0, 0, :SUMMED].sum(1, dtype=torch.float32).numpy()}
+        return {"sum": batch.numpy()[:, 0, 0, :SUMMED].sum(1, dtype=np.float32)}

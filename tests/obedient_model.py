@@ -52,7 +52,7 @@ class Obedient:
         if wish == MANY:
             return {f"output {i}": np.full((count, i % 3, 2), i, np.int16) for i in range(300)}
         if wish == ODD:
-            return [batch.numpy()]
+            return [1.0]
         if wish == STOP_BROKER:  # its process, in two numbers that float32 can hold
             os.kill(int(batch[0, 0, 0, 1]) + (int(batch[0, 0, 0, 2]) << 12), signal.SIGKILL)
             time.sleep(0.2)

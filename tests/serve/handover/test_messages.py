@@ -25,9 +25,9 @@ shapes = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 
 @given(st.dictionaries(names, st.tuples(dtypes, shapes), max_size=6), st.randoms())
 def test_outputs_come_back(kinds: dict[str, tuple[str, tuple[int, ...]]], random: Any) -> None:
-    sent = {}
+    sent: dict[str, np.ndarray[Any, Any]] = {}
     for name, (dtype, shape) in kinds.items():
-        empty = np.zeros(shape, dtype)
+        empty: np.ndarray[Any, Any] = np.zeros(shape, dtype)
         sent[name] = np.frombuffer(random.randbytes(empty.nbytes) or b"", empty.dtype).reshape(shape)
         if dtype in ("U3", "?"):  # of which not all bytes are values
             sent[name] = empty
@@ -124,7 +124,7 @@ def test_a_channel_carries_long_messages_and_descriptors() -> None:
         assert fd is not None
         os.write(fd, b"here")
         os.close(fd)
-        theirs.send(Kind.DONE, found[::-1] if kind is Kind.MAP else b"")
+        theirs.send(Kind.DONE, found[::-1] if kind == Kind.MAP else b"")
 
     thread = threading.Thread(target=answer)
     thread.start()
