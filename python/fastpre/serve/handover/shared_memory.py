@@ -128,7 +128,7 @@ class SharedMemory:
         self._description = self._workers.start()
 
     def allocate(self, slots: int, shape: tuple[int, int, int], dtype: torch.dtype) -> torch.Tensor:
-        """Memory of (slots, C, H, W) that workers can map."""
+        """Memory of (slots, C, H, W) that workers can map. It is not pinned, on whichever device the model runs."""
         name = self.description.spec.memory_format_name
         layout = BatchLayout.of(slots, shape, dtype, memory_format=name)
         region = Region(layout)
