@@ -16,7 +16,7 @@ from ..inference import InferRequest
 from ..protocol.messages import infer_request, infer_response
 from ..protocol.regions import Regions
 from ..protocol.schema import message
-from .refusal import refuse
+from .refusal import refuse, told
 from .state import State
 
 __all__ = ["Inference"]
@@ -56,7 +56,9 @@ class Inference:
                 await refuse(context, ServeError("the request was cancelled inside the server"))
             raise
         except Exception as error:
-            await refuse(context, error)
+            seen = told(error)
+            self.state.refused(seen)
+            await refuse(context, seen)
 
     def parsed(self, raw: bytes) -> Any:
         """The ModelInferRequest of its bytes.

@@ -66,15 +66,24 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         """The handler of a call; None: there is no such call, which gRPC answers."""
         method = handler_call_details.method
         if self._key is not None and method not in OPEN and not self._allowed(handler_call_details):
-            return _refusal(Unauthorized("the API key is missing or wrong"))
+            return self._refusal(Unauthorized("the API key is missing or wrong"))
         if method == INFER:
             refused = self._state.admit()
             if refused is not None:
-                return _refusal(refused)
+                return self._refusal(refused)
             # As a stream of one, so that it runs before the message is there: it may be late, and is timed.
             answer = functools.partial(_infer, self._inference, time.monotonic())
             return grpc.stream_unary_rpc_method_handler(answer)
         return self._handlers.get(method)
+
+    def _refusal(self, error: ServeError) -> Any:
+        """A handler that reads nothing and refuses."""
+        self._state.refused(error)
+
+        async def answer(_: Any, context: Any) -> None:
+            await refuse(context, error)
+
+        return grpc.stream_unary_rpc_method_handler(answer)
 
     def _allowed(self, details: Any) -> bool:
         assert self._key is not None
@@ -106,12 +115,3 @@ async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, contex
         return bytes(answer(parsed).SerializeToString())
     except Exception as error:
         await refuse(context, error)
-
-
-def _refusal(error: ServeError) -> Any:
-    """A handler that reads nothing and refuses."""
-
-    async def answer(_: Any, context: Any) -> None:
-        await refuse(context, error)
-
-    return grpc.stream_unary_rpc_method_handler(answer)
