@@ -11,7 +11,7 @@ import numpy as np
 
 from .engine import Engine
 from .engine.engine import stages_ms
-from .errors import BadRequest, NotFound, ServeError
+from .errors import BadRequest, Draining, NotFound, Overloaded, ServeError
 from .inference import InferRequest, InferResponse, InputTensor, ModelInfo, OutputTensor
 from .observing.failure_log import FailureLog
 from .observing.recorder import Recorder
@@ -135,15 +135,19 @@ class EngineService:
             self.tracing.answered(request, begun, response)
         return response
 
-    def refused(self, error: ServeError, request: str = "") -> None:
-        """A protocol answers with an error; it is counted, unless a model's recorder has done so.
+    def refused(self, error: ServeError, model: str = "") -> None:
+        """A protocol answers with an error; it is counted, unless `infer` has done so.
 
         Args:
-            request: its id, where that is known.
+            model: the request's, where that is known. If there is no room, that is the only model's, if there is one.
         """
-        if not error.recorded:
-            self.refusals.failed(error, 0.0, request)
-            self._failure_log.failed("", error, request)
+        if error.recorded:
+            return
+        if not model and len(self.recorders) == 1 and isinstance(error, (Overloaded, Draining)):
+            model = next(iter(self.recorders))
+        known = model if model in self.recorders else ""
+        self.recorders.get(known, self.refusals).failed(error, 0.0, "")
+        self._failure_log.failed(known, error, "")
 
     async def _infer(self, info: ModelInfo, request: InferRequest) -> InferResponse:
         engine = self.engines[info.name]

@@ -40,7 +40,8 @@ class Application:
         limits: of one request.
         routes: more of them, which go before the protocol's.
         open_paths: those of `routes` that need no key.
-        refused: told of each error that a request for inference gets as its answer.
+        refused: told of each error that a request for inference gets as its answer, and of the model in its path, if
+            there is one.
         lifespan: as Starlette has it: a context for the time between start and shutdown.
     """
 
@@ -55,7 +56,7 @@ class Application:
         limits: Limits | None = None,
         routes: Sequence[BaseRoute] = (),
         open_paths: Collection[str] = (),
-        refused: Callable[[ServeError], None] | None = None,
+        refused: Callable[[ServeError, str], None] | None = None,
         lifespan: Lifespan[Starlette] | None = None,
     ) -> None:
         limits = Limits() if limits is None else limits
@@ -101,7 +102,7 @@ class Application:
             return
         except ServeError as error:
             if self._refused is not None:
-                self._refused(error)
+                self._refused(error, "" if named is None else named[0])
             answer = refused(error)
         except asyncio.CancelledError:  # the server is being stopped by force
             await exchange.answer(*refused(Draining("the server is shutting down")))

@@ -74,7 +74,8 @@ def verdict(flow: Flow) -> Verdict:
     if flow.preprocess_busy > flow.inference_busy:
         limit, share = ("preprocess", flow.preprocess_busy)
     workers = _plural(flow.threads, "thread") if limit == "preprocess" else _plural(flow.instances, "instance")
-    cause = f"Its {workers} {'is' if workers.startswith('1 ') else 'are'} {share:.0%} busy. {HINTS[limit]}"
+    verb = "is" if workers.startswith("1 ") else "are"
+    cause = f"Its {workers} {verb} {min(share, 1):.0%} busy. {HINTS[limit]}"
     if flow.turned_away:
         total = flow.answered + flow.turned_away
         lost = f"{flow.turned_away / total:.0%} of the requests are turned away."

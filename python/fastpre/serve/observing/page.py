@@ -1,4 +1,4 @@
-"""The live page: three files of the package, and the numbers that they ask for each second."""
+"""The live page: files of the package, and the numbers that they ask for each second."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page/live.css": ("live.css", "text/css; charset=utf-8"),
     "/page/live.js": ("live.js", "text/javascript; charset=utf-8"),
+    "/page/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
 }
 
 # The page itself needs no API key: a browser cannot send one before there is a page, and it holds no data. It asks for
@@ -38,7 +39,7 @@ _MOST_DIGITS = 12
 
 
 def routes(live: Live) -> list[Route]:
-    """The page at `/`, its style and script, and `/v1/live`."""
+    """The page at `/`, its style and scripts, and `/v1/live`."""
     folder = importlib.resources.files("fastpre.serve") / "page"
     table = [Route(path, _file((folder / name).read_bytes(), kind)) for path, (name, kind) in _FILES.items()]
 
