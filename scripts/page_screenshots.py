@@ -94,7 +94,7 @@ def picture(shot: browser.Browser, url: str, width: int, height: int, dark: bool
     shot.open(url, width, tall, dark=dark, mobile=width < 600)
     shot.wait("document.querySelectorAll('.chart .area').length > 5")
     shot.screenshot(path)
-    Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def serve() -> Iterator[str]:

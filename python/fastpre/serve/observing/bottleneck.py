@@ -20,13 +20,13 @@ NAMES = {
     "respond": "the protocol",
 }
 HINTS = {
-    "receive": "Requests come in slowly: the clients' network, or large bodies.",
-    "parse": "Reading requests takes longer than the work: binary tensors cost less than JSON.",
+    "receive": "Bodies come in slowly: the clients' network, or large images.",
+    "parse": "Binary tensors or plain images cost less to read than JSON.",
     "queue": "Images wait for a free thread or slot.",
-    "preprocess": "Images are large for the model, or threads are few (--threads).",
-    "batch": "Images wait for others, or for the batch that runs; --wait or --target-p99 shorten it.",
-    "inference": "The model itself: a faster device, or a smaller model.",
-    "respond": "Answers go out slowly: large outputs, or a late event loop.",
+    "preprocess": "More threads or cores, or smaller images, would help.",
+    "batch": "Images wait for others, or for the batch that runs; a lower --wait or --target-p99 shortens it.",
+    "inference": "A faster device, a smaller model or larger batches would help.",
+    "respond": "Large outputs, or a late event loop.",
 }
 
 
@@ -67,34 +67,31 @@ class Verdict(NamedTuple):
 
 
 def verdict(flow: Flow) -> Verdict:
-    """Waiting is never to blame: a queue is long because what comes after it is busy, so the busier stage is named."""
+    """Under load waiting is not to blame: a queue is long because what follows is busy, so the busier stage is named."""
     if not flow.answered and not flow.turned_away:
         return Verdict("idle", "", "No requests", f"None in the last {flow.seconds:.0f} seconds.")
     limit, share = ("inference", flow.inference_busy)
     if flow.preprocess_busy > flow.inference_busy:
         limit, share = ("preprocess", flow.preprocess_busy)
-    workers = _plural(flow.threads, "thread") if limit == "preprocess" else _plural(flow.instances, "instance")
-    verb = "is" if workers.startswith("1 ") else "are"
-    cause = f"Its {workers} {verb} {min(share, 1):.0%} busy. {HINTS[limit]}"
-    if flow.turned_away:
-        total = flow.answered + flow.turned_away
-        lost = f"{flow.turned_away / total:.0%} of the requests are turned away."
-        if share < BUSY:
-            return Verdict(
-                "overloaded", "", "Overloaded", f"{lost} No stage is busy all the time: the load came in a burst."
-            )
-        return Verdict("overloaded", limit, f"Overloaded: {NAMES[limit]} is the limit", f"{lost} {cause}")
+    who = _plural(flow.threads, "thread") if limit == "preprocess" else "The model's " + _plural(flow.instances, "instance")
+    cause = f"{who} {min(share, 1):.0%} busy. {HINTS[limit]}"
     total_ms = sum(flow.stages_ms.values())
     waits_ms = sum(flow.stages_ms.get(stage, 0.0) for stage in WAITS)
+    waiting = f"{waits_ms:,.0f} of {total_ms:,.0f} ms" if total_ms >= 10 else f"{waits_ms:.1f} of {total_ms:.1f} ms"
+    if flow.turned_away:
+        lost = f"{flow.turned_away / (flow.answered + flow.turned_away):.0%} of the requests are turned away"
+        lost += f", the others wait {waiting}." if flow.answered else "."
+        if share < BUSY:
+            why = "No stage is busy all the time: the load came in a burst."
+            return Verdict("overloaded", "", "Overloaded", f"{lost} {why}")
+        return Verdict("overloaded", limit, f"Overloaded: {NAMES[limit]} is the limit", f"{lost} {cause}")
     if share >= BUSY and waits_ms > total_ms / 2:
-        waiting = f"Requests wait {waits_ms:.1f} of {total_ms:.1f} ms."
-        return Verdict("busy", limit, f"Nearly full: {NAMES[limit]} is the limit", f"{waiting} {cause}")
-    stage = max(flow.stages_ms, key=flow.stages_ms.__getitem__, default="")
-    if not stage:
-        return Verdict("fine", "", "Answering", "")
+        title = f"Nearly full: {NAMES[limit]} is the limit"
+        return Verdict("busy", limit, title, f"Requests wait {waiting}. {cause}")
+    stage = max(flow.stages_ms, key=flow.stages_ms.__getitem__)
     took = f"{flow.stages_ms[stage]:.1f} of {total_ms:.1f} ms."
     return Verdict("fine", stage, f"Keeping up; most time goes to {NAMES[stage]}", f"{took} {HINTS[stage]}")
 
 
 def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{count} {word} is" if count == 1 else f"{count} {word}s are"

@@ -44,6 +44,7 @@ class Counts:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._last: collections.Counter[str] = collections.Counter()
+        self.since_last()
 
     def since_last(self) -> collections.Counter[str]:
         """By group; those without any are missing."""
@@ -92,6 +93,8 @@ class ModelCounts:
         self._inference_s = 0.0
         self._preprocess_s = 0.0
         self._qualities: collections.Counter[int] = collections.Counter()
+        self._difference(0.0)  # what was counted before is no news
+        self._new_qualities()
         self._seconds: collections.deque[Second] = collections.deque(maxlen=RECENT_S)
         self.recent: dict[str, Any] = self._recent()
 

@@ -13,11 +13,12 @@ from ..inference import InferRequest, InferResponse
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 __all__ = ["Tracing"]
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_CLOSE_S = 3.0
+_CLOSE_S = 2.0
 
 
 class Tracing:
@@ -29,13 +30,15 @@ class Tracing:
 
     Args:
         provider: of the SDK; `close` shuts it down.
+        exporter: what sends; `close` ends its retries.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, exporter: SpanExporter | None = None) -> None:
         from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
         from opentelemetry.trace.propagation import tracecontext
 
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("fastpre.serve")
         self._kind = SpanKind.SERVER
         self._inside = set_span_in_context
@@ -65,7 +68,7 @@ class Tracing:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         exporter = OTLPSpanExporter(None if url is None else _traces_url(url))
         provider.add_span_processor(BatchSpanProcessor(exporter))
-        return cls(provider)
+        return cls(provider, exporter)
 
     def answered(self, request: InferRequest, begun: float, response: InferResponse) -> None:
         """A request was answered; `begun` is `time.monotonic()` of its first byte."""
@@ -76,12 +79,13 @@ class Tracing:
         for name, value in response.parameters.items():
             span.set_attribute(f"fastpre.{name}", value)
         inside = self._inside(span)
-        at = float(start)
+        at, passed_ms = start, 0.0
         for stage, took_ms in response.stages_ms.items():
-            child = self._tracer.start_span(stage, inside, start_time=round(at))
-            at += took_ms * 1e6
-            child.end(round(at))
-        span.end(round(at))
+            child = self._tracer.start_span(stage, inside, start_time=at)
+            passed_ms += took_ms
+            at = start + round(passed_ms * 1e6)
+            child.end(at)
+        span.end(at)
 
     def failed(self, request: InferRequest, begun: float, error: ServeError) -> None:
         """A request had an error as its answer."""
@@ -111,11 +115,14 @@ class Tracing:
         return span, start
 
     def close(self) -> None:
-        """Sends what is left, for at most 3 seconds."""
+        """Sends what is left, for at most 2 seconds."""
         # The SDK would wait for a collector that does not answer as long as its retries take.
         thread = threading.Thread(target=self._provider.shutdown, name="fastpre-last-traces", daemon=True)
         thread.start()
         thread.join(_CLOSE_S)
+        if thread.is_alive() and self._exporter is not None:
+            self._exporter.shutdown()
+            thread.join(_CLOSE_S)
 
 
 def _traces_url(url: str) -> str:

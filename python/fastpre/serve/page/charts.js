@@ -173,7 +173,7 @@ export class Batches {
     this.svg = drawn("svg", { role: "img", "aria-label": "Batch sizes" });
     this.note = element("li");
     parent.append(element("div", { class: "chart" }, element("h4", {}, "Batch sizes ",
-      element("small", {}, "batches of the last minute, by images in them")), this.svg, element("ul", {}, this.note)));
+      element("small", {}, "of the last minute, in images")), this.svg, element("ul", {}, this.note)));
   }
 
   draw(rows, now) {

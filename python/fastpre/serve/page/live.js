@@ -37,7 +37,8 @@ class Model {
     this.root = byId("model").content.cloneNode(true).firstElementChild;
     this.find = (selector) => this.root.querySelector(selector);
     this.find("h2").textContent = name;
-    this.find(".about").textContent = [about.platform, about.task, about.device, `images ${about.image.join("×")}`].join(" · ");
+    const kind = [about.platform, about.task, about.device, `images ${about.image.join("×")}`];
+    this.find(".about").textContent = kind.join(" · ");
     const row = (of) => (line) => (line.models[name] ? of(line.models[name], line.seconds) : null);
     const parent = this.find(".charts");
     this.charts = [
@@ -94,7 +95,8 @@ class Model {
   bar(stages) {
     const total = STAGES.reduce((sum, [key]) => sum + (stages[key] ?? 0), 0);
     this.find(".mean").textContent = total ? `${ms(total)} on average` : "no request was answered lately";
-    const [longest] = STAGES.map(([key]) => key).filter(() => total).sort((a, b) => (stages[b] ?? 0) - (stages[a] ?? 0));
+    const by = (key) => stages[key] ?? 0;
+    const [longest] = total ? STAGES.map(([key]) => key).sort((a, b) => by(b) - by(a)) : [""];
     const bar = this.find(".bar");
     bar.replaceChildren(...STAGES.filter(([key]) => stages[key] > 0).map(([key, name, text]) => {
       const share = stages[key] / total;
