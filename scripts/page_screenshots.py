@@ -126,7 +126,9 @@ async def drive(url: str, seconds: float, out: Path, everything: bool) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=150.0, help="of the bearable load; a third of it more of the other")
+    parser.add_argument(
+        "--seconds", type=float, default=150.0, help="of the bearable load; a third of it more of the other"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "serving")
     parser.add_argument("--all", action="store_true")
     arguments = parser.parse_args()

@@ -107,7 +107,13 @@ def test_a_flood_of_one_kind_hides_no_other() -> None:
         for i in range(1000):
             recorder.failed(Overloaded(f"full {i}"), 0.0, "")
         found = recorder.last_failures(5)
-        assert [failure.reason for failure in found] == ["full 999", "full 998", "full 997", "full 996", "the one to find"]
+        assert [failure.reason for failure in found] == [
+            "full 999",
+            "full 998",
+            "full 997",
+            "full 996",
+            "the one to find",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,9 @@ def test_the_verdict_names_what_holds_requests_back() -> None:
     assert verdict(flow(stages_ms=waiting, preprocess_busy=0.99, inference_busy=0.97))[:2] == ("busy", "preprocess")
     over = verdict(flow(stages_ms=waiting, turned_away=300, inference_busy=1.02))
     assert over[:2] == ("overloaded", "inference")
-    assert over.text.startswith("75% of the requests are turned away, the others wait 51 of 60 ms. The model's 1 instance")
+    assert over.text.startswith(
+        "75% of the requests are turned away, the others wait 51 of 60 ms. The model's 1 instance"
+    )
     assert "is 100% busy" in over.text
     assert verdict(flow(turned_away=1))[:2] == ("overloaded", "")
     assert verdict(flow(answered=0, turned_away=5, stages_ms={}, inference_busy=1))[:2] == ("overloaded", "inference")
@@ -153,7 +161,10 @@ def test_over_http_failures_are_counted_once_wherever_they_happen() -> None:
         assert service.refusals.outcomes == {"invalid_request": 2}
         found = until(lambda: (numbers := live(server.port))["history"] and numbers)
         assert found["models"]["means"]["totals"] == outcomes
-        assert {failure["code"] for failure in found["models"]["means"]["failures"]} == {"corrupt_image", "invalid_request"}
+        assert {failure["code"] for failure in found["models"]["means"]["failures"]} == {
+            "corrupt_image",
+            "invalid_request",
+        }
         service.draining = True
         assert live(server.port)["draining"]
         assert not live(server.port)["ready"]

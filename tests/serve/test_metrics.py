@@ -38,7 +38,9 @@ def scraped() -> Iterator[dict[str, str]]:
         for name, accept in (("text", "text/plain"), ("openmetrics", OPENMETRICS)):
             status, headers, body = ask(server.port, "/metrics", headers={"accept": accept})
             assert status == 200
-            assert headers["content-type"].startswith("application/openmetrics-text" if name == "openmetrics" else "text/plain")
+            assert headers["content-type"].startswith(
+                "application/openmetrics-text" if name == "openmetrics" else "text/plain"
+            )
             found[name] = body.decode()
         yield found
 
@@ -52,10 +54,16 @@ def families(scraped: dict[str, str], form: str) -> list[Metric]:
 def test_promtool_would_not_complain(scraped: dict[str, str], form: str) -> None:
     found = families(scraped, form)
     assert not [name for name, count in Counter(family.name for family in found).items() if count > 1]
-    series = Counter((sample.name, tuple(sorted(sample.labels.items()))) for family in found for sample in family.samples)
+    series = Counter(
+        (sample.name, tuple(sorted(sample.labels.items()))) for family in found for sample in family.samples
+    )
     assert not [one for one, count in series.items() if count > 1]
     own = [family for family in found if not family.name.startswith(THEIRS)]
-    assert {family.name for family in own} >= {"fastpre_requests", "fastpre_request_seconds", "fastpre_event_loop_lag_seconds"}
+    assert {family.name for family in own} >= {
+        "fastpre_requests",
+        "fastpre_request_seconds",
+        "fastpre_event_loop_lag_seconds",
+    }
     for family in own:
         assert family.documentation, family.name
         assert re.fullmatch(r"fastpre(_[a-z]+)+", family.name)

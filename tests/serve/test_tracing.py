@@ -57,7 +57,11 @@ def test_a_request_is_a_span_with_a_child_for_each_stage() -> None:
     assert [span.name for span in stages] == list(REQUEST_STAGES)
     assert (request.name, request.kind, request.parent) == ("infer means", SpanKind.SERVER, None)
     assert request.attributes is not None
-    assert dict(request.attributes) == {"fastpre.model.name": "means", "fastpre.images": 1, "fastpre.model.version": "1"}
+    assert dict(request.attributes) == {
+        "fastpre.model.name": "means",
+        "fastpre.images": 1,
+        "fastpre.model.version": "1",
+    }
     assert request.status.status_code is StatusCode.UNSET
     assert request.start_time is not None
     assert before <= request.start_time

@@ -13,6 +13,7 @@ from .engine import Engine
 from .engine.engine import stages_ms
 from .errors import BadRequest, Draining, NotFound, Overloaded, ServeError
 from .inference import InferRequest, InferResponse, InputTensor, ModelInfo, OutputTensor
+from .models.info import PIXELS
 from .observing.failure_log import FailureLog
 from .observing.recorder import Recorder
 from .observing.triton import statistics
@@ -109,6 +110,17 @@ class EngineService:
 
     # --- requests ---
 
+    def admit(self) -> ServeError | None:
+        """What is known before a request's body is read: whether there can be room for it."""
+        engines = self.engines.values()
+        if not any(engine.accepts for engine in engines):
+            return Draining("the server is shutting down")
+        schedulers = [engine.scheduler for engine in engines]
+        if all(scheduler.queued >= scheduler.queue_limit for scheduler in schedulers):
+            wait = min(scheduler.predicted_wait_s() for scheduler in schedulers)
+            return Overloaded("the queue is full", retry_after_s=wait / 2)
+        return None
+
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answers one request."""
         info = self.model(request.model, request.version)
@@ -191,7 +203,7 @@ def _images(inputs: Sequence[InputTensor], info: ModelInfo) -> list[Any]:
         raise BadRequest(f"input {tensor.name!r} must be {wanted.datatype}, got {tensor.datatype}")
     if isinstance(tensor.data, np.ndarray):
         _check_shape(tensor, wanted.shape)
-        kind = Pixels if wanted.datatype == "UINT8" and wanted.shape[-1] in (1, 3) else Prepared
+        kind = Pixels if wanted.name == PIXELS else Prepared
         images: list[Any] = [kind(array) for array in tensor.data]
     else:
         if len(tensor.shape) not in (1, 2) or (len(tensor.shape) == 2 and tensor.shape[1] != 1):

@@ -15,8 +15,16 @@ from .state import State
 
 __all__ = ["EXTENSIONS", "Descriptions"]
 
-# What ServerMetadata says beyond the core protocol.
-EXTENSIONS = ("classification", "model_configuration", "schedule_policy", "statistics", "system_shared_memory")
+# What ServerMetadata says beyond the core protocol, by Triton's names.
+EXTENSIONS = (
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+    "system_shared_memory",
+)
 
 
 class Unimplemented(ServeError):
@@ -101,8 +109,12 @@ class Descriptions:
         return index
 
     def _shared_status(self, asked: Any) -> Any:
-        regions = {region["name"]: region for region in self._regions.status(asked.name or None)}
-        return _new("SystemSharedMemoryStatusResponse", regions=regions)
+        found = _new("SystemSharedMemoryStatusResponse")
+        for region in self._regions.status(asked.name or None):
+            entry = found.regions[region["name"]]
+            entry.name, entry.key = region["name"], region["key"]
+            entry.offset, entry.byte_size = region["offset"], region["byte_size"]
+        return found
 
     def _shared_register(self, asked: Any) -> Any:
         self._regions.register(asked.name, asked.key, asked.offset, asked.byte_size)

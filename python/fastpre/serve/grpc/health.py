@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from ..errors import BadRequest, NotFound
-from ..protocol.schema import message
+from ..protocol.schema import message, parsed
 from .refusal import refuse
 from .state import State
 
@@ -47,10 +46,8 @@ class Health:
                 last = status
             if draining:
                 return
-            try:
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._state.draining.wait(), WATCH_S)
-            except asyncio.TimeoutError:
-                continue
 
     def _status(self, service: str) -> int:
         if service not in SERVICES:
@@ -59,6 +56,6 @@ class Health:
 
     async def _service(self, raw: bytes, context: Any) -> str:
         try:
-            return str(self._asked.FromString(raw).service)
-        except DecodeError:
-            await refuse(context, BadRequest("the message is no HealthCheckRequest"))
+            return str(parsed(self._asked, raw).service)
+        except BadRequest as error:
+            await refuse(context, error)

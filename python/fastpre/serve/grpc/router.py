@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from ..errors import BadRequest, ServeError, Unauthorized
-from ..protocol.schema import message, service
+from ..errors import Overloaded, ServeError, Unauthorized
+from ..protocol.schema import message, parsed, service
 from .descriptions import Descriptions
 from .health import Health
 from .inference import Inference
-from .refusal import refuse
+from .refusal import refuse, told
 from .state import State
 from .stream import Stream
 
@@ -59,31 +58,34 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         }
         for method in service(SERVICE).methods:
             if method.name in descriptions.calls:
-                answer = functools.partial(_describe, descriptions.calls[method.name], method.input_type)
+                answer = functools.partial(
+                    _describe, descriptions.calls[method.name], message(method.input_type.full_name)
+                )
                 self._handlers[f"/{SERVICE}/{method.name}"] = grpc.unary_unary_rpc_method_handler(answer)
 
     def service(self, handler_call_details: Any) -> Any:
         """The handler of a call; None: there is no such call, which gRPC answers."""
-        method = handler_call_details.method
-        if self._key is not None and method not in OPEN and not self._allowed(handler_call_details):
-            return self._refusal(Unauthorized("the API key is missing or wrong"))
+        try:
+            return self._handler(handler_call_details)
+        except Exception as error:  # also a fault of ours: gRPC would send its text to the client
+            seen = told(error)
+            self._state.refused(seen)
+            return _refusal(seen)
+
+    def _handler(self, details: Any) -> Any:
+        method, state = details.method, self._state
+        if self._key is not None and method not in OPEN and not self._allowed(details):
+            raise Unauthorized("the API key is missing or wrong")
+        if method in (INFER, STREAM) and len(state.running) >= state.limits.calls:
+            raise Overloaded(f"{state.limits.calls} calls are running, and that is the most")
         if method == INFER:
-            refused = self._state.admit()
+            refused = state.admit()
             if refused is not None:
-                return self._refusal(refused)
+                raise refused
             # As a stream of one, so that it runs before the message is there: it may be late, and is timed.
             answer = functools.partial(_infer, self._inference, time.monotonic())
             return grpc.stream_unary_rpc_method_handler(answer)
         return self._handlers.get(method)
-
-    def _refusal(self, error: ServeError) -> Any:
-        """A handler that reads nothing and refuses."""
-        self._state.refused(error)
-
-        async def answer(_: Any, context: Any) -> None:
-            await refuse(context, error)
-
-        return grpc.stream_unary_rpc_method_handler(answer)
 
     def _allowed(self, details: Any) -> bool:
         assert self._key is not None
@@ -99,19 +101,26 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 async def _infer(inference: Inference, received: float, _: Any, context: Any) -> bytes:
-    return await inference.infer(received, context)
+    with inference.state.run():
+        return await inference.infer(received, context)
 
 
 async def _stream(inference: Inference, _: Any, context: Any) -> None:
-    await Stream(inference, context).run()
+    with inference.state.run():
+        await Stream(inference, context).run()
 
 
 async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, context: Any) -> bytes:
     try:
-        try:
-            parsed = message(asked.full_name).FromString(raw)
-        except DecodeError:
-            raise BadRequest(f"the message is no {asked.name}") from None
-        return bytes(answer(parsed).SerializeToString())
+        return bytes(answer(parsed(asked, raw)).SerializeToString())
     except Exception as error:
         await refuse(context, error)
+
+
+def _refusal(error: ServeError) -> Any:
+    """A handler that reads nothing and refuses."""
+
+    async def answer(_: Any, context: Any) -> None:
+        await refuse(context, error)
+
+    return grpc.stream_unary_rpc_method_handler(answer)

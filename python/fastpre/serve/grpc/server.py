@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ __all__ = ["GrpcServer", "start"]
 
 
 class GrpcServer:
-    """A server that listens.
+    """A server that listens. Hold on to it: gRPC ends a server that is no longer referred to.
 
     Attributes:
         port: where, also if 0 was asked for.
@@ -39,7 +40,7 @@ class GrpcServer:
         """Ends the server: it reports itself not ready and takes no new calls; those that run have `grace_s` seconds.
 
         Streams end as soon as they have answered what they have read. Returns when everything has ended, or at most
-        a second after the grace.
+        two seconds after the grace.
         """
         self._state.draining.set()
         # Watchers and idle streams hear of it before connections are told to go.
@@ -47,6 +48,10 @@ class GrpcServer:
         # A call that was cancelled and has not ended a second later is left behind.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._server.stop(grace_s), grace_s + 1)
+        # What the grace has cut off has been cancelled, which takes a moment; the loop may be closed after this.
+        if self._state.running:
+            await asyncio.wait(self._state.running, timeout=1)
+            await asyncio.sleep(0)
 
 
 async def start(
@@ -74,26 +79,30 @@ async def start(
         tls: files of the certificate chain and the private key, in PEM.
         api_key: what callers must send, as `authorization: Bearer KEY` or `x-api-key: KEY`; health needs none.
         admit: called for each inference before its message is read; what it returns is the call's answer.
-        max_message_bytes: of one message, either way; also of one request's inputs in shared memory.
+        max_message_bytes: of one message that arrives; also of one request's inputs in shared memory.
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
-        max_calls: calls at a time; more are refused with RESOURCE_EXHAUSTED.
+        max_calls: inferences and streams at a time; more are refused with RESOURCE_EXHAUSTED.
         refused: told of each error that an inference gets as its answer.
 
     Raises:
         OSError: the port cannot be bound, or a file of `tls` cannot be read.
         ValueError: the files of `tls` are no certificate and key.
     """
-    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed), refused)
+    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls), refused)
     router = Router(Inference(regions, state), Descriptions(service, regions, state), Health(state), state, api_key)
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server would share the port, and take some of the calls
             ("grpc.server_handshake_timeout_ms", 10_000),
+            # A client whose machine is gone sends no word of it: its streams would stay for two hours.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            # gRPC itself closes connections of clients that ask more than every five minutes.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ),
-        maximum_concurrent_rpcs=max_calls,
     )
     server.add_generic_rpc_handlers((router,))
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -101,9 +110,17 @@ async def start(
         if tls is None:
             bound = server.add_insecure_port(address)
         else:
-            chain, key = (Path(file).read_bytes() for file in tls)
-            bound = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+            bound = server.add_secure_port(address, _credentials(*tls))
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {address}: {error}") from None
     await server.start()
     return GrpcServer(server, state, bound)
+
+
+def _credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str]) -> Any:
+    try:
+        # gRPC itself says of wrong files only that it could not bind. A password would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password=lambda: "")
+    except ssl.SSLError as error:
+        raise ValueError(f"{chain} and {key} are no certificate chain and its key: {error.reason or error}") from None
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(chain).read_bytes())])

@@ -73,7 +73,11 @@ def verdict(flow: Flow) -> Verdict:
     limit, share = ("inference", flow.inference_busy)
     if flow.preprocess_busy > flow.inference_busy:
         limit, share = ("preprocess", flow.preprocess_busy)
-    who = _plural(flow.threads, "thread") if limit == "preprocess" else "The model's " + _plural(flow.instances, "instance")
+    who = (
+        _plural(flow.threads, "thread")
+        if limit == "preprocess"
+        else "The model's " + _plural(flow.instances, "instance")
+    )
     cause = f"{who} {min(share, 1):.0%} busy. {HINTS[limit]}"
     total_ms = sum(flow.stages_ms.values())
     waits_ms = sum(flow.stages_ms.get(stage, 0.0) for stage in WAITS)

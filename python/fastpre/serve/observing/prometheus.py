@@ -45,7 +45,11 @@ class Models(Collector):
         latency = _seconds(HistogramMetricFamily, "fastpre_request_seconds", "First byte to answer.", "model")
         stages = _seconds(HistogramMetricFamily, "fastpre_stage_seconds", "Of each image.", "model", "stage")
         parts = _seconds(
-            CounterMetricFamily, "fastpre_request_stage_seconds", "Of answered requests, without a gap.", "model", "stage"
+            CounterMetricFamily,
+            "fastpre_request_stage_seconds",
+            "Of answered requests, without a gap.",
+            "model",
+            "stage",
         )
         busy = _seconds(CounterMetricFamily, "fastpre_batch_seconds", "That instances ran batches.", "model")
         sizes = HistogramMetricFamily("fastpre_batch_images", "Images of each batch.", labels=["model"])
