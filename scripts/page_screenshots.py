@@ -1,9 +1,9 @@
-"""Draws docs/serving/quiet.png and overloaded.png: the live page of a server under a load that it bears, then twice that.
+"""Draws docs/serving/quiet.png and overloaded.png: the live page under a load that the server bears, then twice that.
 
 usage: page_screenshots.py [--seconds S] [--out FOLDER] [--all]
 
-Starts `fastpre serve` with a built-in model that takes a known time, sends generated photographs in an open loop, one in
-fifty of them cut short, and has headless Chromium take the pictures. --all: also narrow, and in the other colours.
+Starts `fastpre serve` with a built-in model that takes a known time, sends generated photographs in an open loop, one
+in fifty of them cut short, and has headless Chromium take the pictures. --all: also narrow, and in the other colours.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_a_failed_request_is_one_line(written: io.StringIO) -> None:
     with served() as service, running(service) as server:
         assert ask(server.port, "/v2/models/means/infer", b'{"id":"r-7","inputs":[]}')[0] == 400
         assert ask(server.port, "/v1/predict", b"\xff\xd8\xff\xd9")[0] == 422
-        assert ask(server.port, "/v2/models/no/infer", b"{}")[0] == 400
+        assert ask(server.port, "/v2/models/no/infer", b"{}")[0] == 404
     found = [line.split(" ", 2)[2] for line in written.getvalue().splitlines() if "request failed" in line]
     assert len(found) == 3
     assert found[0].startswith("WARNING fastpre.serve.requests: request failed: code=invalid_request model=means id=")

@@ -154,11 +154,11 @@ def test_over_http_failures_are_counted_once_wherever_they_happen() -> None:
         assert ask(server.port, "/v1/predict", image)[0] == 200
         assert ask(server.port, "/v1/predict", image[:200])[0] == 422  # inside the engine
         assert ask(server.port, "/v2/models/means/infer", b"{")[0] == 400  # before the service
-        assert ask(server.port, "/v2/models/other/infer", b"{}")[0] == 400  # no model of that name
+        assert ask(server.port, "/v2/models/other/infer", b"{}")[0] == 404  # no model of that name
         assert ask(server.port, "/v1/predict", b"")[0] == 400
         outcomes = service.recorders["means"].outcomes
         assert outcomes == {"ok": 1, "corrupt_image": 1, "invalid_request": 1}
-        assert service.refusals.outcomes == {"invalid_request": 2}
+        assert service.refusals.outcomes == {"not_found": 1, "invalid_request": 1}
         found = until(lambda: (numbers := live(server.port))["history"] and numbers)
         assert found["models"]["means"]["totals"] == outcomes
         assert {failure["code"] for failure in found["models"]["means"]["failures"]} == {

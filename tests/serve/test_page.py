@@ -54,7 +54,7 @@ def test_without_any_request_the_page_says_so(page: browser.Browser) -> None:
         assert page.text(".bar") == ""
         assert page.text(".totals") == "None since the start."
         assert page.text("#state") == "ready"
-        assert tile(page, "p99") == "–"
+        assert tile(page, "p99") == "\N{EN DASH}"
         # One line for each of six charts that has nothing to show, and no error in the console.
         assert page.evaluate("document.querySelectorAll('.nothing').length") >= 3
         assert page.console == []

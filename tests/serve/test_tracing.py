@@ -124,7 +124,7 @@ def collector() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             """Says nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

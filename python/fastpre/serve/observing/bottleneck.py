@@ -67,17 +67,15 @@ class Verdict(NamedTuple):
 
 
 def verdict(flow: Flow) -> Verdict:
-    """Under load waiting is not to blame: a queue is long because what follows is busy, so the busier stage is named."""
+    """Under load waiting is not to blame: a queue is long because what follows is busy, so the busier one is named."""
     if not flow.answered and not flow.turned_away:
         return Verdict("idle", "", "No requests", f"None in the last {flow.seconds:.0f} seconds.")
     limit, share = ("inference", flow.inference_busy)
     if flow.preprocess_busy > flow.inference_busy:
         limit, share = ("preprocess", flow.preprocess_busy)
-    who = (
-        _plural(flow.threads, "thread")
-        if limit == "preprocess"
-        else "The model's " + _plural(flow.instances, "instance")
-    )
+    who = "The model's " + _plural(flow.instances, "instance")
+    if limit == "preprocess":
+        who = _plural(flow.threads, "thread")
     cause = f"{who} {min(share, 1):.0%} busy. {HINTS[limit]}"
     total_ms = sum(flow.stages_ms.values())
     waits_ms = sum(flow.stages_ms.get(stage, 0.0) for stage in WAITS)

@@ -56,7 +56,7 @@ class FailureLog:
 
 
 def printable(text: str) -> str:
-    """The text if it is a plain word; otherwise in quotes, as JSON has it, without any character that is not printable."""
+    """The text if it is a plain word; otherwise in quotes, as JSON has it, with escapes for what is not printable."""
     if text.isascii() and text.replace("-", "").replace("_", "").isalnum():
         return text
     return json.dumps(text, ensure_ascii=not text.isprintable())
