@@ -53,7 +53,7 @@ def missing(scheme: str) -> str | None:
     """What to install, if it is not there."""
     command = COMMANDS[scheme][0]
     if shutil.which(command) is None:
-        return f"{command} is not installed (scripts/brokers.sh; Debian, Ubuntu: apt install {command})"
+        return f"{command} is not installed (scripts/test-packages.sh; Debian, Ubuntu: apt install {command})"
     return None
 
 
