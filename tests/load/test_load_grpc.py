@@ -118,7 +118,7 @@ def test_ok(options: dict[str, Any]) -> None:
 
 async def refusing(request: Any, context: Any, number: int) -> None:
     errors = [
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, (("error-code", "overloaded"), ("retry-after", "0.5"))),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, (("error-code", "overloaded"), ("grpc-retry-pushback-ms", "500"))),
         (grpc.StatusCode.INVALID_ARGUMENT, (("error-code", "corrupt_image"),)),
         (grpc.StatusCode.INTERNAL, ()),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, (("error-code", "body_too_large"),)),
@@ -189,7 +189,7 @@ def test_what_is_not_there_is_named() -> None:
         ("DEADLINE_EXCEEDED", {"error-code": "deadline_exceeded"}, "server_error", "deadline_exceeded"),
         ("RESOURCE_EXHAUSTED", {}, "refused", "resource_exhausted"),
         ("UNAUTHENTICATED", {"error-code": b"unauthorized"}, "client_error", "unauthorized"),
-        ("UNKNOWN", {"retry-after": "x"}, "server_error", "unknown"),
+        ("UNKNOWN", {"grpc-retry-pushback-ms": "x"}, "server_error", "unknown"),
     ],
 )
 def test_statuses(status: str, trailers: dict[str, str | bytes], kind: str, code: str) -> None:

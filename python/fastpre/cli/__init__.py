@@ -31,10 +31,10 @@ COMMANDS: Mapping[str, str] = {
     "run": "fastpre.cli.run:run",
     "pack": "fastpre.cli.pack:pack",
     "serve": "fastpre.cli.serve:serve",
+    "load": "fastpre.cli.load:load",
     "inspect": "fastpre.cli.inspect:inspect",
     "doctor": "fastpre.cli.doctor:doctor",
     "bench": "fastpre.cli.bench:bench",
-    "load": "fastpre.cli.load:load",
 }
 
 
@@ -88,10 +88,10 @@ class LazyGroup(Command, click.Group):
         "fastpre run photos/ -o photos.safetensors --preview sheet.png",
         "fastpre pack train/ -o shards/ --resize 500 --transcode",
         "fastpre serve --model torchvision:resnet18",
+        "fastpre load http://127.0.0.1:8000 photos/ --rate 200",
         "fastpre inspect cat.jpg",
         "fastpre doctor",
         "fastpre bench photos/",
-        "fastpre load http://127.0.0.1:8000 photos/ --rate 200",
     ],
 )
 @click.version_option(__version__, prog_name="fastpre")

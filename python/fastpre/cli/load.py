@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command import Command, SectionOption
+from .command import Command, section
 from .errors import Unusable
 from .files import paths_argument, printable
 from .loading import limits, read_images
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
-WHEN = "When requests are sent"
-WHAT = "What is sent"
-WHERE = "How it is sent"
-OUTPUT = "What is written"
+when = section("When requests are sent")
+what = section("What is sent")
+where = section("How it is sent")
+output = section("What is written")
 
 
 class MixType(click.ParamType):  # type: ignore[type-arg]
@@ -64,11 +63,6 @@ class HeaderType(click.ParamType):  # type: ignore[type-arg]
         return name.strip(), text.strip()
 
 
-def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
-    """An option in a section of the help."""
-    return click.option(*names, cls=SectionOption, section=section, **kwargs)
-
-
 @click.command(
     cls=Command,
     examples=[
@@ -79,32 +73,29 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
 )
 @click.argument("url")
 @paths_argument()
-@option(WHEN, "--rate", metavar="R", type=float, help="Requests a second, sent when they are due (open loop).")
-@option(WHEN, "--concurrency", metavar="C", type=int, help="Clients that wait for their answers (closed loop).")
-@option(
-    WHEN,
+@when("--rate", metavar="R", type=float, help="Requests a second, sent when they are due (open loop).")
+@when("--concurrency", metavar="C", type=int, help="Clients that wait for their answers (closed loop).")
+@when(
     "--arrivals",
     metavar="NAME|FILE.csv",
     default="poisson",
     show_default=True,
     help="constant, poisson, gamma, or a trace with time stamps.",
 )
-@option(WHEN, "--cv", metavar="CV", type=float, default=2.0, show_default=True, help="Burstiness of gamma; 1: Poisson.")
-@option(WHEN, "--duration", metavar="S", type=float, help="Seconds; default: 10, or until all --requests are sent.")
-@option(WHEN, "--requests", metavar="N", type=int, help="Requests, at most.")
-@option(WHEN, "--warmup", metavar="S", type=float, default=1.0, show_default=True, help="Seconds before, not counted.")
-@option(WHEN, "--seed", metavar="N", type=int, default=0, show_default=True, help="Of all that is drawn.")
-@option(WHAT, "--batch", metavar="K", type=int, default=1, show_default=True, help="Images in each request.")
-@option(
-    WHAT,
+@when("--cv", metavar="CV", type=float, default=2.0, show_default=True, help="Burstiness of gamma; 1: Poisson.")
+@when("--duration", metavar="S", type=float, help="Seconds; default: 10, or until all --requests are sent.")
+@when("--requests", metavar="N", type=int, help="Requests, at most.")
+@when("--warmup", metavar="S", type=float, default=1.0, show_default=True, help="Seconds before, not counted.")
+@when("--seed", metavar="N", type=int, default=0, show_default=True, help="Of all that is drawn.")
+@what("--batch", metavar="K", type=int, default=1, show_default=True, help="Images in each request.")
+@what(
     "--mix",
     metavar="NAME=SHARE,...",
     type=MixType(),
     default=None,
     help="Shares of folders, or of small (< 32 kB), medium and large (>= 1 MB).",
 )
-@option(
-    WHAT,
+@what(
     "--bad-fraction",
     metavar="SHARE",
     type=float,
@@ -112,8 +103,7 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
     show_default=True,
     help="Requests with a damaged image.",
 )
-@option(
-    WHAT,
+@what(
     "--limit",
     metavar="N",
     type=click.IntRange(min=1),
@@ -121,16 +111,14 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
     show_default=True,
     help="Images, evenly spread.",
 )
-@option(
-    WHERE,
+@where(
     "--protocol",
     metavar="NAME",
     default="",
     help="v2-http, v2-grpc, or predict (POST of the image to the URL's path, else /v1/predict); default: by the URL.",
 )
-@option(WHERE, "--model", metavar="NAME", default="", help="Default: the server's only one.")
-@option(
-    WHERE,
+@where("--model", metavar="NAME", default="", help="Default: the server's only one.")
+@where(
     "--timeout",
     metavar="S",
     type=float,
@@ -138,8 +126,7 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
     show_default=True,
     help="Seconds after which a request is given up.",
 )
-@option(
-    WHERE,
+@where(
     "--max-outstanding",
     metavar="N",
     type=int,
@@ -147,9 +134,8 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
     show_default=True,
     help="Requests without an answer, at most; others wait.",
 )
-@option(WHERE, "--header", "headers", metavar="'X: y'", type=HeaderType(), multiple=True, help="May be repeated.")
-@option(
-    WHERE,
+@where("--header", "headers", metavar="'X: y'", type=HeaderType(), multiple=True, help="May be repeated.")
+@where(
     "--api-key",
     metavar="KEY",
     default="",
@@ -157,16 +143,14 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
     show_envvar=True,
     help="Sent as a bearer token.",
 )
-@option(OUTPUT, "--json", "json_path", metavar="FILE", type=click.Path(), help="The report with a series; - is stdout.")
-@option(
-    OUTPUT,
+@output("--json", "json_path", metavar="FILE", type=click.Path(), help="The report with a series; - is stdout.")
+@output(
     "--histogram",
     metavar="FILE",
     type=click.Path(),
     help="HDR histograms: .hdr, a histogram log; .hgrm, percentiles.",
 )
-@option(
-    OUTPUT,
+@output(
     "--max-errors",
     metavar="SHARE",
     type=click.FloatRange(0, 1),
@@ -174,7 +158,7 @@ def option(section: str, *names: str, **kwargs: Any) -> Callable[..., Any]:
     show_default=True,
     help="Of requests that may fail or be refused before the exit code is 1.",
 )
-@option(OUTPUT, "-q", "--quiet", is_flag=True, help="No report on the terminal.")
+@output("-q", "--quiet", is_flag=True, help="No report on the terminal.")
 def load(
     url: str,
     paths: tuple[str, ...],

@@ -139,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._client = client
         self._ticket: Ticket | None = None
         self._timing = self._retry_after = self._error = b""
+        self._done = self._sized = self._kept_alive = self._surplus = False
         self._parser = httptools.HttpResponseParser(self)
         self.idle_since = 0.0
         self.closed = False

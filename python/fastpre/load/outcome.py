@@ -66,7 +66,8 @@ def of_grpc(status: str, trailers: Mapping[str, str | bytes]) -> Outcome:
     if status == "OK":
         return Outcome(OK, timing=timing)
     word = _bytes(trailers.get("error-code", b"")).decode(errors="replace")
-    retry_after = _number(_bytes(trailers.get("retry-after", b"")))
+    pushback_ms = _number(_bytes(trailers.get("grpc-retry-pushback-ms", b"")))
+    retry_after = None if pushback_ms is None else pushback_ms / 1e3
     code = word or status.lower()
     if status in CLIENTS_FAULTS or word in TOO_LARGE:
         return Outcome(CLIENT_ERROR, code, None, timing)
