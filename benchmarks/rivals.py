@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -177,9 +178,9 @@ def _await(process: subprocess.Popen[bytes], first: Callable[[], object], log: A
                 time.sleep(0.05)
                 continue
             log.seek(0)
-            said = log.read().decode(errors="replace").strip().splitlines()
+            said = [line for line in log.read().decode(errors="replace").splitlines() if re.search("[a-z]", line)]
             word = "ended" if process.poll() is not None else f"no answer in {START_S:.0f} s ({error})"
-            raise Absent(f"{word}: {' / '.join(said[-3:])}") from None
+            raise Absent(f"{word}: {' / '.join(said[-3:])}"[:500]) from None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -37,7 +37,7 @@ from quiet import undisturbed
 from serving_table import CLIENTS, table
 
 from fastpre import Preprocessor
-from fastpre.load import Plan, run
+from fastpre.load import Plan, Unreachable, run
 from fastpre.serve.models import load
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "serving"
@@ -50,6 +50,7 @@ def window(server: rivals.Running, route: rivals.Route, images: list[bytes], cli
     plan = Plan(
         url=server.url(route),
         protocol=route.protocol,
+        model="" if route.protocol == "predict" else "model",
         concurrency=clients,
         duration_s=seconds,
         warmup_s=min(1.0, seconds / 3),
@@ -149,7 +150,7 @@ def compared(images: list[bytes], model: Any, reference: Any, arguments: Any) ->
             began = time.perf_counter()
             try:
                 measured(by_key[row["key"]], pythons[row["key"]], row, images, reference, arguments)
-            except rivals.Absent as why:
+            except (rivals.Absent, Unreachable) as why:
                 absent[row["key"]] = str(why)
                 print(f"SKIPPED {row['key']}: {why}", flush=True)
                 continue

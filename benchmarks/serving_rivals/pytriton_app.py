@@ -1,7 +1,15 @@
-"""PyTriton: a process of the model for each core behind Triton's dynamic batcher; images are BYTES."""
+"""PyTriton behind Triton's dynamic batcher: images are BYTES; a batch is preprocessed by a thread for each core.
+
+One instance of the function: several would be threads of this process, too. Triton's own Python has to be the one that
+this process runs, so its library is named first, as PyTriton's installation page says for pyenv.
+"""
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+import os
+import sysconfig
 from typing import Any
 
 import numpy as np
@@ -11,22 +19,27 @@ from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
 from work import CORES, PORT, Classify, Preprocess, describe
 
-BATCH, WAIT_US = 4, 2000
-describe(["nvidia-pytriton", "numpy"], instances=CORES, torch_threads=1, max_batch_size=BATCH, max_queue_delay_us=WAIT_US)  # fmt: skip
+os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(
+    filter(None, [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH", "")])
+)
+BATCH, WAIT_US = 8, 2000
+describe(["nvidia-pytriton", "numpy"], instances=1, preprocessing_threads=CORES, torch_threads=CORES, max_batch_size=BATCH,
+         max_queue_delay_us=WAIT_US)  # fmt: skip
 
 
-class Infer:
-    """One instance; PyTriton runs each in a process of its own."""
+preprocess = Preprocess()
+pool = concurrent.futures.ThreadPoolExecutor(CORES)
 
-    def __init__(self) -> None:
-        self.held: tuple[Preprocess, Classify] | None = None
 
-    @batch
-    def __call__(self, image: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        if self.held is None:
-            self.held = Preprocess(), Classify()
-        preprocess, classify = self.held
-        return {"logits": classify(torch.stack([preprocess(data) for data in image[:, 0]]))}
+@functools.lru_cache(1)
+def classify() -> Classify:
+    """Made by the thread that calls it: torch's number of threads is its own."""
+    return Classify(CORES)
+
+
+@batch
+def infer(image: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    return {"logits": classify()(torch.stack(list(pool.map(preprocess, image[:, 0]))))}
 
 
 if __name__ == "__main__":
@@ -34,7 +47,7 @@ if __name__ == "__main__":
     with Triton(config=config) as triton:
         triton.bind(
             model_name="model",
-            infer_func=[Infer() for _ in range(CORES)],
+            infer_func=infer,
             inputs=[Tensor(name="image", dtype=np.bytes_, shape=(1,))],
             outputs=[Tensor(name="logits", dtype=np.float32, shape=(-1,))],
             config=ModelConfig(max_batch_size=BATCH, batcher=DynamicBatcher(max_queue_delay_microseconds=WAIT_US)),
