@@ -15,6 +15,7 @@ from . import plan as plans
 from .arrivals import due_times
 from .client import Client, Ticket
 from .deck import Deck
+from .discovery import discover
 from .encoding import encoder
 from .histogram import log_line, percentile_table, summed
 from .images import LoadImage
@@ -24,7 +25,6 @@ from .plan import Plan
 from .report import Report
 from .summarize import summarize
 from .tally import Tally
-from .target import discover
 from .trace import read_trace
 
 __all__ = ["Measurement", "run"]

@@ -59,7 +59,7 @@ def behind(report: Report) -> Iterator[str]:
     generator = report.generator
     if generator.fell_behind:
         yield f"FELL BEHIND: the results are the generator's, not the server's: {'; '.join(generator.reasons)}"
-    if generator.never_sent and not generator.fell_behind:
+    if generator.never_sent and generator.held_back:
         yield (
             f"NEVER SENT: {generator.never_sent:,} requests that were due: {report.plan.max_outstanding:,} others had "
             "no answer (--max-outstanding). Their latencies, which would be longer, are not in the table"
