@@ -123,11 +123,13 @@ class Loop:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if self._sending and now >= self.tally.begin:
-            self.tally.loop_lag.record_value(seconds_to_unit(now - self._next_tick))
-            if self._cpu_from is None:
-                self._cpu_from = time.process_time(), now
-        self._next_tick = max(self._next_tick + TICK_S, now)
+        counted = self._sending and now >= self.tally.begin
+        if counted and self._cpu_from is None:
+            self._cpu_from = time.process_time(), now
+        while self._next_tick <= now:  # also those that a long halt left out
+            if counted:
+                self.tally.loop_lag.record_value(seconds_to_unit(now - self._next_tick))
+            self._next_tick += TICK_S
         self._ticks.set(self._next_tick)
         self._client.tick(now)
         if self._sending and self._passed(now):
