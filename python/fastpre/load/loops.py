@@ -17,7 +17,7 @@ from .tally import Tally
 
 __all__ = ["ClosedLoop", "Loop", "OpenLoop"]
 
-TICK_S = 0.01
+TICK_S = 0.02  # a process that slept needs 0.1 ms of CPU to wake, look and sleep again
 # A generator that is behind catches up for so long after the end; what is still not sent then never is.
 GRACE_S = 1.0
 MOST_AT_ONCE = 32  # requests sent before the loop turns to the answers that have come

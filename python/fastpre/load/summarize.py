@@ -150,4 +150,4 @@ def _machine(event_loop: str) -> Machine:
             continue
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Machine(cpus, system, platform.python_version(), event_loop, versions)
+    return Machine(cpus, os.nice(0), system, platform.python_version(), event_loop, versions)
