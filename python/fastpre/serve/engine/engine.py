@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Engine", "Observer", "Prediction"]
+
+log = logging.getLogger(__name__)
+
+STOP_S = 1.0  # for a batch that still runs when the time to drain is over
 
 
 class Observer(Protocol):
@@ -160,7 +165,10 @@ class Engine:
                     self.scheduler.curve.add(size, time.monotonic() - begun)
 
     def close(self, drain_s: float = 10.0) -> None:
-        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops."""
+        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops.
+
+        A model that does not return is left behind a second later, in a thread that does not outlive the process.
+        """
         live = self._live
         if live is None:
             return
@@ -169,11 +177,18 @@ class Engine:
             self._still.wait_for(lambda: self._flying == 0, drain_s)
             ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
         self._tell(ended)
-        live.instances.stop()
+        stopped = live.instances.stop(STOP_S)
         self.pool.close()
         self._live = None
-        live.handover.release(live.memory)
+        if stopped:
+            live.handover.release(live.memory)
+        else:
+            log.warning("model %s has not returned from a batch, and is left behind", self.model.name)
         live.handover.close()
+        if not stopped and live.instances.stop(STOP_S):  # its worker process was killed, and its images came back
+            with self._lock:
+                ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
+            self._tell(ended)
 
     def drain(self) -> None:
         """Takes nothing new from now on; what is under way is finished."""

@@ -78,6 +78,7 @@ class Item:
         outputs, row: the arrays of its batch, and its row in them.
         record: what the library says of it (`fastpre.ImageResult`).
         tries: batches that it was lost with.
+        most: images of the next batch that it may be in; 0: any. Set after a batch of several requests failed.
         rung: of the quality ladder.
     """
 
@@ -89,6 +90,7 @@ class Item:
         "finished",
         "image",
         "job",
+        "most",
         "outputs",
         "ready",
         "record",
@@ -113,6 +115,7 @@ class Item:
         self.row = 0
         self.record: Any = None
         self.tries = 0
+        self.most = 0
         self.rung = 0
 
     def result(self) -> dict[str, np.ndarray[Any, Any]]:
