@@ -345,6 +345,6 @@ def document(version: str, limits: Limits, *, guarded: bool) -> dict[str, Any]:
                 if path.startswith("/v2/health/"):
                     operation["security"] = []
                 else:
-                    content = _json(_ref("Error"))
-                    operation["responses"]["401"] = {"description": _ERRORS[401], "content": content}
+                    refused = {"401": {"description": _ERRORS[401], "content": _json(_ref("Error"))}}
+                    operation["responses"] = dict(sorted({**operation["responses"], **refused}.items()))
     return described
