@@ -35,6 +35,10 @@ def colour(rgb: tuple[int, int, int], size: int = 24) -> bytes:
     return buffer.getvalue()
 
 
+# An image that is neither.
+GOOD = colour((120, 130, 140), 48)
+
+
 class Faulty:
     """Answers means, slowly or not, unless an image says otherwise."""
 

@@ -59,7 +59,6 @@ class ServerProcess:
         self.process = psutil.Process(self.popen.pid)
         self.scheme, self.port, self.grpc_port = "http", 0, 0
         self._said: list[str] = []
-        self._tls = any(option.startswith("--tls") for option in options)
         killer = threading.Timer(START_S, self.popen.kill)
         killer.start()
         try:
@@ -177,7 +176,7 @@ def infer_body(images: Sequence[bytes], **document: Any) -> tuple[bytes, dict[st
     """Body and headers of a v2 request with encoded images as binary data."""
     binary = b"".join(len(image).to_bytes(4, "little") + image for image in images)
     tensor = {
-        "name": "image",
+        "name": "IMAGE",
         "shape": [len(images)],
         "datatype": "BYTES",
         "parameters": {"binary_data_size": len(binary)},

@@ -125,7 +125,7 @@ def test_the_only_model_needs_no_name() -> None:
     [
         ("&top=0", "query parameter 'top' is a number from 1 to 1000, not '0'"),
         ("&top=x", "query parameter 'top' is a number from 1 to 1000, not 'x'"),
-        ("&tpo=3", "query parameter 'tpo': there are model, version and top"),
+        ("&tpo=3", "query parameter 'tpo': there are model, version, top and truncated"),
         ("&a" * 20, "the query string has too many parameters"),
     ],
 )

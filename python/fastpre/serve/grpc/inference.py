@@ -42,9 +42,11 @@ class Inference:
             context: of grpc.aio.
         """
         try:
-            request = self.request(parsed(self.message, await self._body(context)), context)
-            request.received = received
-            response, stages_ms = await self.answer(request)
+            raw = await self._body(context)
+            with self.state.holding.of(len(raw)):
+                request = self.request(parsed(self.message, raw), context)
+                request.received = received
+                response, stages_ms = await self.answer(request)
             if stages_ms:
                 context.set_trailing_metadata((("server-timing", server_timing(stages_ms)),))
             return bytes(response.SerializeToString())

@@ -87,7 +87,8 @@ class Stream:
             asked = parsed(self._inference.message, raw)
             if refused is not None:
                 raise refused
-            response, _ = await self._inference.answer(self._inference.request(asked, self._context))
+            with self._state.holding.of(len(raw)):
+                response, _ = await self._inference.answer(self._inference.request(asked, self._context))
             sent = self._message(infer_response=response)
         except asyncio.CancelledError:
             if self._abandoned:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from ..errors import Draining, ServeError
+from ..holding import Holding
 from ..inference import Service
 from ..protocol.memory import SharedMemory
 from . import access
@@ -40,6 +41,7 @@ class Application:
         limits: of one request.
         routes: more of them, which go before the protocol's.
         lifespan: as Starlette has it: a context for the time between start and shutdown.
+        holding: of all requests' bodies; None: they have no common bound.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Application:
         limits: Limits | None = None,
         routes: Sequence[BaseRoute] = (),
         lifespan: Lifespan[Starlette] | None = None,
+        holding: Holding | None = None,
     ) -> None:
         limits = Limits() if limits is None else limits
         self._infer = Inference(service, regions, limits)
         self._predict = Prediction(service, limits)
         self._admit = admit
+        self._holding = holding
         self._api_key = None if api_key is None else api_key.encode()
         self._rest = Starlette(
             routes=[*routes, *protocol_routes(service, regions, metrics, limits, guarded=api_key is not None)],
@@ -78,7 +82,7 @@ class Application:
         if scope["method"] == "POST":
             named = model_of(path)
             predicting = path == "/v1/predict"
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._holding)
         answer: Answer | None = None
         try:
             if self._api_key is not None and path not in access.OPEN_PATHS:
@@ -100,6 +104,8 @@ class Application:
             raise
         except Exception:
             answer = failed(path)
+        finally:
+            exchange.release()
         if answer is None:
             await self._rest(scope, receive, send)
         else:

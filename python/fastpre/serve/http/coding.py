@@ -24,7 +24,9 @@ async def decoded_body(exchange: Exchange, limits: Limits) -> bytes:
     if header is None:
         return body
     # What it grows to is not known before: always in a thread.
-    return await asyncio.to_thread(compression.decompress, body, header.decode("latin-1"), limits.max_body_bytes)
+    plain = await asyncio.to_thread(compression.decompress, body, header.decode("latin-1"), limits.max_body_bytes)
+    exchange.hold(len(plain))
+    return plain
 
 
 async def encoded(exchange: Exchange, headers: Headers, chunks: Chunks) -> Chunks:

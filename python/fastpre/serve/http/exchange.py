@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import BadRequest, BodyTooLarge, TooSlow
+from ..holding import Holding
 from ..protocol.http_response import Chunks, Headers
 from .alarm import Alarm
 from .limits import Limits
@@ -52,15 +53,33 @@ class Exchange:
         unread: True until the whole body has been read.
     """
 
-    __slots__ = ("_send", "headers", "receive", "received", "scope", "unread")
+    __slots__ = ("_held", "_holding", "_send", "headers", "receive", "received", "scope", "unread")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, holding: Holding | None = None) -> None:
         self.scope = scope
         self.receive = receive
         self._send = send
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         self.received = time.monotonic()
         self.unread = True
+        self._holding = holding
+        self._held = 0
+
+    def hold(self, count: int) -> None:
+        """`count` bytes more are in memory for this request.
+
+        Raises:
+            Overloaded: all requests together hold as much as they may.
+        """
+        if self._holding is not None:
+            self._holding.take(count)
+            self._held += count
+
+    def release(self) -> None:
+        """Nothing of the body is needed any more."""
+        if self._holding is not None:
+            self._holding.give(self._held)
+            self._held = 0
 
     async def body(self, limits: Limits) -> bytes:
         """The whole body.
@@ -68,6 +87,7 @@ class Exchange:
         Raises:
             BodyTooLarge: it has, or announces, more bytes than `limits` allow.
             TooSlow: it was not there in time.
+            Overloaded: with it, all requests would hold more than they may.
             ClientGone: its client closed the connection.
         """
         self._check_announced(limits)
@@ -79,6 +99,7 @@ class Exchange:
                 size += len(part)
                 if size > limits.max_body_bytes:
                     raise _too_large(limits)
+                self.hold(len(part))
                 parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -94,6 +115,7 @@ class Exchange:
             size += len(part)
             if size > limits.max_body_bytes:
                 raise _too_large(limits)
+            self.hold(len(part))
             yield part
 
     async def answer(self, status: int, headers: Headers, chunks: Chunks) -> None:

@@ -215,6 +215,7 @@ def _inference(limits: Limits) -> dict[str, Any]:
         ("model", "The model; needed if there are several.", {"type": "string"}),
         ("version", "Its version; the newest without it.", {"type": "string"}),
         ("top", "Classes in the answer.", {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": 5}),
+        ("truncated", "partial: of a truncated image, what arrived will do.", {"enum": ["error", "partial"]}),
     ]
     form = {
         "type": "object",
