@@ -11,6 +11,7 @@ import pytest
 
 from fastpre.serve.errors import Overloaded
 from fastpre.serve.scheduling.items import Batch, Job
+from fastpre.serve.scheduling.measures import ServiceCurve
 from fastpre.serve.scheduling.policy import Choice, Policy
 from fastpre.serve.scheduling.scheduler import Scheduler
 
@@ -98,6 +99,19 @@ def test_a_slow_batch_does_not_refuse_all_that_come_later() -> None:
     assert batch is not None
     s.done_batch(batch, OUTPUTS, 0.1)
     s.add(second, 0.2)
+
+
+def test_a_hiccup_is_not_what_batches_take_from_now_on() -> None:
+    curve = ServiceCurve()
+    for _ in range(50):
+        curve.add(8, 0.02)
+    curve.add(8, 5.0)
+    assert curve.seconds(8) < 0.03
+    batches = 0
+    while curve.seconds(8) < 1.0:  # it was none
+        curve.add(8, 5.0)
+        batches += 1
+    assert 10 < batches < 50
 
 
 class Watched:

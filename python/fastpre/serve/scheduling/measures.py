@@ -6,6 +6,11 @@ import math
 
 __all__ = ["ArrivalRate", "Average", "ServiceCurve"]
 
+# Once so many batches were measured, no batch counts for more than so many times what was expected, or so many seconds.
+BELIEF_SINCE = 3
+BELIEVED_TIMES = 10
+BELIEVED_S = 0.01
+
 
 class Average:
     """An average that forgets: each new value counts `weight`, so half of it is from the last 0.7 / weight values."""
@@ -62,7 +67,14 @@ class ServiceCurve:
         self._w = self._n = self._nn = self._t = self._nt = 0.0
 
     def add(self, size: int, seconds: float) -> None:
-        """A batch of `size` images took `seconds`."""
+        """A batch of `size` images took `seconds`.
+
+        Of a batch that took many times what was expected, only so much is believed: a hiccup would otherwise refuse
+        requests with short deadlines for the next hundred batches. If it is no hiccup, the curve grows by a tenth or
+        more with each batch.
+        """
+        if self._w >= BELIEF_SINCE:
+            seconds = min(seconds, max(BELIEVED_TIMES * self.seconds(size), BELIEVED_S))
         k = self._keep
         self._w = k * self._w + 1
         self._n = k * self._n + size
