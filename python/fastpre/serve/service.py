@@ -144,7 +144,10 @@ class EngineService:
             error = copy.copy(error)  # other requests of its batch may have the same one
             if len(images) > 1 and error.status < 500:  # the image's fault, not the model's or the server's
                 error.index = failed
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # or it would hold this frame, which holds it, and the images
         outputs = [OutputTensor(name, known[name].datatype, _rows(job.items, name)) for name in names]
         parameters: dict[str, bool | int | float | str] = {}
         if len(engine.qualities) > 1:

@@ -42,14 +42,7 @@ class Inference:
             context: of grpc.aio.
         """
         try:
-            raw = await self._body(context)
-            with self.state.holding.of(len(raw)):
-                request = self.request(parsed(self.message, raw), context)
-                request.received = received
-                response, stages_ms = await self.answer(request)
-            if stages_ms:
-                context.set_trailing_metadata((("server-timing", server_timing(stages_ms)),))
-            return bytes(response.SerializeToString())
+            return await self._answered(received, context)
         except asyncio.CancelledError:
             # Mostly the client has gone, and this goes nowhere. But if a task inside the service was cancelled, the
             # client would wait for ever.
@@ -58,6 +51,16 @@ class Inference:
             raise
         except Exception as error:
             await refuse(context, error)
+
+    async def _answered(self, received: float, context: Any) -> bytes:
+        raw = await self._body(context)
+        with self.state.holding.of(len(raw)):
+            request = self.request(parsed(self.message, raw), context)
+            request.received = received
+            response, stages_ms = await self.answer(request)
+        if stages_ms:
+            context.set_trailing_metadata((("server-timing", server_timing(stages_ms)),))
+        return bytes(response.SerializeToString())
 
     def request(self, asked: Any, context: Any) -> InferRequest:
         """The request of a message that has just arrived; the call's deadline is its deadline, too.

@@ -45,5 +45,7 @@ def trailers(error: ServeError) -> tuple[tuple[str, str], ...]:
 async def refuse(context: Any, error: Exception) -> NoReturn:
     """Ends the call with the error."""
     seen = told(error)
+    # gRPC keeps what `abort` raises in a cycle of references, and that has the error, whose traceback has the images.
+    error.__traceback__ = error.__context__ = None
     await context.abort(getattr(grpc.StatusCode, seen.grpc), reason(seen), trailers(seen))
     raise AssertionError("abort returned")

@@ -17,7 +17,7 @@ _THREAD_BYTES = 64 << 10
 _WORTH_BYTES = 1400
 
 
-async def decoded_body(exchange: Exchange, limits: Limits) -> bytes:
+async def decoded_body(exchange: Exchange, limits: Limits) -> bytes | memoryview:
     """The request's whole body without its Content-Encoding; raises as `Exchange.body` and `decompress` do."""
     body = await exchange.body(limits)
     header = exchange.headers.get(b"content-encoding")

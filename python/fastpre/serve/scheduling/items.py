@@ -56,10 +56,10 @@ class Job:
         priority: int = 0,
         partial: bool = False,
     ) -> None:
+        self.arrived = arrived
         self.items = [Item(self, image) for image in images]
         self.left = len(self.items)
         self.done = done
-        self.arrived = arrived
         self.deadline = deadline
         self.priority = priority
         self.partial = partial
@@ -69,7 +69,11 @@ class Job:
 class Item:
     """One image. Times are seconds of the engine's clock, 0 where it did not come so far.
 
+    Requests have large images and outputs: a cycle of references would keep them until Python looks for cycles. So an
+    item lets go of its image once it is preprocessed, and of its job once it is done.
+
     Attributes:
+        arrived: when its job did.
         image: compressed bytes, `Pixels` or `Prepared`.
         cost: of its header, in arbitrary units; 0 for pixels.
         cost_s: thread seconds that its preprocessing was predicted to take.
@@ -83,6 +87,7 @@ class Item:
     """
 
     __slots__ = (
+        "arrived",
         "begun",
         "cost",
         "cost_s",
@@ -104,6 +109,7 @@ class Item:
 
     def __init__(self, job: Job, image: Any) -> None:
         self.job = job
+        self.arrived = job.arrived
         self.image = image
         self.cost = 0.0
         self.cost_s = 0.0

@@ -191,8 +191,8 @@ class Scheduler:
         """Takes images from the head of the queue that are cancelled, or too late to be begun."""
         ended: list[Job] = []
         while self._queue:
-            item = self._queue[0][3]
-            late = item.job.deadline < now
+            _, _, _, item = self._queue[0]
+            late = item.state is State.QUEUED and item.job.deadline < now
             if item.state is State.QUEUED and not late:
                 break
             heapq.heappop(self._queue)
@@ -207,6 +207,7 @@ class Scheduler:
         ended: list[Job] = []
         self.preprocessing -= len(work.items)
         for item in work.items:
+            item.image = None
             item.ready = now
             self.preprocess_s.add((now - item.begun) / len(work.items))
             if item.error is None and not item.job.cancelled:
@@ -373,7 +374,9 @@ class Scheduler:
         item.error = error
         item.finished = now
         item.state = State.DONE
+        item.image = None
         job = item.job
+        del item.job
         job.left -= 1
         if job.left == 0 and not job.cancelled:
             ended.append(job)
