@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 GONE_WITHIN_S = 20.0
+TOKEN = secrets.token_hex(16)  # Ray reads it once in a process, so all clusters of one have the same
 
 
 @contextlib.contextmanager
@@ -24,7 +25,7 @@ def local_cluster(**resources: Any) -> Iterator[None]:
 
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # the paths of sockets must be short
     # A token in the environment keeps Ray from writing one to the home directory.
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": TOKEN}
     before, handler = descendants(os.getpid()), signal.getsignal(signal.SIGTERM)
     started: set[int] = set()
     with unittest.mock.patch.dict(os.environ, settings):  # Ray changes more of it, which is undone as well

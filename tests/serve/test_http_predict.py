@@ -66,6 +66,13 @@ def test_top(client: httpx.Client) -> None:
     assert [prediction["label"] for prediction in response.json()["predictions"]] == ["cat"]
 
 
+def test_truncated_images_may_be_asked_for(client: httpx.Client, service: serving.FakeService) -> None:
+    assert client.post(f"{PREDICT}&truncated=partial", content=b"abc").status_code == 200
+    assert service.requests[-1].parameters == {"truncated": "partial"}
+    assert client.post(PREDICT, content=b"abc").status_code == 200
+    assert service.requests[-1].parameters == {}
+
+
 def test_a_form_with_one_file(client: httpx.Client) -> None:
     response = client.post(PREDICT, files=files(b"abcd"), data={"note": "a field"})
     assert response.json()["predictions"][0]["label"] == "dog"
@@ -126,6 +133,7 @@ def test_the_only_model_needs_no_name() -> None:
         ("&top=0", "query parameter 'top' is a number from 1 to 1000, not '0'"),
         ("&top=x", "query parameter 'top' is a number from 1 to 1000, not 'x'"),
         ("&tpo=3", "query parameter 'tpo': there are model, version, top and truncated"),
+        ("&truncated=yes", "query parameter 'truncated' is 'partial' or not there, not 'yes'"),
         ("&a" * 20, "the query string has too many parameters"),
     ],
 )

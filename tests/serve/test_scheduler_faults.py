@@ -107,12 +107,12 @@ def test_a_hiccup_is_not_what_batches_take_from_now_on() -> None:
     for _ in range(50):
         curve.add(8, 0.02)
     curve.add(8, 5.0)
-    assert curve.seconds(8) < 0.03
+    assert curve.seconds(8) < 0.03  # it believes only a part of it
     batches = 0
     while curve.seconds(8) < 1.0:  # it was none
         curve.add(8, 5.0)
         batches += 1
-    assert 10 < batches < 50
+    assert 10 < batches < 300
 
 
 class Watched:

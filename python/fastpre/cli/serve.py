@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ API_KEY = "FASTPRE_API_KEY"
 model_ = section("Model")
 batches = section("Batches and queues")
 network = section("Network")
+seeing = section("Seeing")
 MILLISECONDS = click.FloatRange(min=0)
 
 
@@ -139,6 +139,26 @@ MILLISECONDS = click.FloatRange(min=0)
     show_default=True,
     help="Between not ready and not taking requests, for load balancers.",
 )
+@seeing("--no-page", is_flag=True, help="No live page at /; health, metrics and statistics stay.")
+@seeing(
+    "--otlp",
+    metavar="URL",
+    help="Send traces to this OpenTelemetry collector (OTLP over HTTP); the OTEL_* variables work, too.",
+)
+@seeing(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Least severe lines of the log.",
+)
+@seeing(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Lines for people, or a JSON object each.",
+)
 def serve(models: tuple[str, ...], **options: Any) -> None:
     """Serve models: images in, predictions out.
 
@@ -153,12 +173,14 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise Unusable(f"{error.name} is missing: pip install 'fastpre[serve]'") from None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from fastpre.serve.building import build
     from fastpre.serve.http.limits import Limits
     from fastpre.serve.models.errors import ModelUnavailable
+    from fastpre.serve.observing import logs
+    from fastpre.serve.observing.tracing import Tracing
     from fastpre.serve.server import Listen
 
+    logs.configure(options["log_level"], options["log_format"])
     bytes_ = round(options["max_body"] * 1e6)
     listen = Listen(
         host=options["host"],
@@ -173,6 +195,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         max_held_bytes=round(options["max_held"] * 1e6),
         drain_s=options["drain"],
         drain_delay_s=options["drain_delay"],
+        page=not options["no_page"],
     )
     try:
         service = build(
@@ -183,6 +206,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         )
     except (ModelUnavailable, ValueError, ImportError) as error:
         raise Unusable(str(error)) from error
+    service.tracing = Tracing.configured(options["otlp"])
     # What is there now stays: Python need not look through it for garbage, for which all requests wait (0.3 s with torch).
     gc.collect()
     gc.freeze()
@@ -191,6 +215,8 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     finally:
         for engine in service.engines.values():
             engine.close(0)
+        if service.tracing is not None:
+            service.tracing.close()
 
 
 def _choice(model: str, options: dict[str, Any]) -> Any:

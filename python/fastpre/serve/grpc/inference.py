@@ -12,18 +12,14 @@ import grpc
 
 from ..errors import BadRequest, ServeError, TooSlow
 from ..inference import InferRequest
+from ..protocol.http_response import server_timing
 from ..protocol.messages import infer_request, infer_response
 from ..protocol.regions import Regions
 from ..protocol.schema import message, parsed
-from .refusal import refuse
+from .refusal import refuse, told
 from .state import State
 
 __all__ = ["Inference"]
-
-
-def server_timing(stages_ms: Mapping[str, float]) -> str:
-    """Stage times as the value of a `Server-Timing` header (W3C)."""
-    return ", ".join(f"{stage};dur={milliseconds:.3f}" for stage, milliseconds in stages_ms.items())
 
 
 class Inference:
@@ -50,29 +46,32 @@ class Inference:
                 await refuse(context, ServeError("the request was cancelled inside the server"))
             raise
         except Exception as error:
-            await refuse(context, error)
+            seen = told(error)
+            self.state.refused(seen)
+            await refuse(context, seen)
 
     async def _answered(self, received: float, context: Any) -> bytes:
         raw = await self._body(context)
         with self.state.holding.of(len(raw)):
-            request = self.request(parsed(self.message, raw), context)
-            request.received = received
+            request = self.request(parsed(self.message, raw), context, received)
             response, stages_ms = await self.answer(request)
         if stages_ms:
-            context.set_trailing_metadata((("server-timing", server_timing(stages_ms)),))
+            context.set_trailing_metadata((("server-timing", server_timing(stages_ms).decode()),))
         return bytes(response.SerializeToString())
 
-    def request(self, asked: Any, context: Any) -> InferRequest:
-        """The request of a message that has just arrived; the call's deadline is its deadline, too.
+    def request(self, asked: Any, context: Any, received: float) -> InferRequest:
+        """The request of a message that has just arrived, and began to at `received`.
+
+        The call's deadline is its deadline, too.
 
         Raises:
             ServeError: it is malformed.
         """
-        arrived = time.monotonic()
-        request = infer_request(asked, self._regions, arrived=arrived, max_bytes=self.state.limits.message_bytes)
+        request = infer_request(asked, self._regions, received=received, max_bytes=self.state.limits.message_bytes)
+        request.arrived = time.monotonic()
         remaining = context.time_remaining()
         if remaining is not None:
-            ends = arrived + float(remaining)
+            ends = request.arrived + float(remaining)
             request.deadline = ends if request.deadline is None else min(request.deadline, ends)
         for key, value in context.invocation_metadata():
             if key == "traceparent":

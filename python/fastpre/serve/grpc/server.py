@@ -68,6 +68,7 @@ async def start(
     body_timeout_s: float = 30.0,
     max_streamed: int = 32,
     max_calls: int = 1024,
+    refused: Callable[[ServeError], None] = lambda _: None,
     holding: Holding | None = None,
 ) -> GrpcServer:
     """Serves in the running event loop.
@@ -84,6 +85,7 @@ async def start(
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
         max_calls: inferences and streams at a time; more are refused with RESOURCE_EXHAUSTED.
+        refused: told of each error that an inference gets as its answer.
         holding: of all messages that are worked on; None: 1 GiB.
 
     Raises:
@@ -91,7 +93,7 @@ async def start(
         ValueError: the files of `tls` are no certificate and key.
     """
     limits = Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls)
-    state = State(service, admit, limits, Holding(1 << 30) if holding is None else holding)
+    state = State(service, admit, limits, Holding(1 << 30) if holding is None else holding, refused)
     router = Router(Inference(regions, state), Descriptions(service, regions, state), Health(state), state, api_key)
     server = grpc.aio.server(
         options=(

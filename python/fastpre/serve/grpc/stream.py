@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import grpc
@@ -81,21 +82,24 @@ class Stream:
             draining.cancel()
 
     async def _answer(self, raw: bytes) -> None:
-        asked: Any = None
+        asked, received = None, time.monotonic()
         try:
             refused = self._state.admit()
             asked = parsed(self._inference.message, raw)
             if refused is not None:
                 raise refused
             with self._state.holding.of(len(raw)):
-                response, _ = await self._inference.answer(self._inference.request(asked, self._context))
+                request = self._inference.request(asked, self._context, received)
+                response, _ = await self._inference.answer(request)
             sent = self._message(infer_response=response)
         except asyncio.CancelledError:
             if self._abandoned:
                 raise
             sent = self._failure(ServeError("the request was cancelled inside the server"), asked)
         except Exception as error:
-            sent = self._failure(told(error), asked)
+            seen = told(error)
+            self._state.refused(seen)
+            sent = self._failure(seen, asked)
         if asked is not None and FINAL_WANTED in asked.parameters and asked.parameters[FINAL_WANTED].bool_param:
             sent.infer_response.parameters[FINAL].bool_param = True
         try:

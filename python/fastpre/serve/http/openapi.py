@@ -215,7 +215,11 @@ def _inference(limits: Limits) -> dict[str, Any]:
         ("model", "The model; needed if there are several.", {"type": "string"}),
         ("version", "Its version; the newest without it.", {"type": "string"}),
         ("top", "Classes in the answer.", {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": 5}),
-        ("truncated", "partial: of a truncated image, what arrived will do.", {"enum": ["error", "partial"]}),
+        (
+            "truncated",
+            "partial: an image whose end is missing is answered from what is there of it.",
+            {"type": "string", "enum": ["partial"]},
+        ),
     ]
     form = {
         "type": "object",

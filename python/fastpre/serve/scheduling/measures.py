@@ -6,10 +6,8 @@ import math
 
 __all__ = ["ArrivalRate", "Average", "ServiceCurve"]
 
-# Once so many batches were measured, no batch counts for more than so many times what was expected, or so many seconds.
-BELIEF_SINCE = 3
-BELIEVED_TIMES = 10
-BELIEVED_S = 0.01
+STEADY = 8  # batches after which the curve is known
+OUTLIER_TIMES = 3
 
 
 class Average:
@@ -64,17 +62,18 @@ class ServiceCurve:
 
     def __init__(self, forget: float = 0.02) -> None:
         self._keep = 1.0 - forget
+        self._seen = 0
         self._w = self._n = self._nn = self._t = self._nt = 0.0
 
     def add(self, size: int, seconds: float) -> None:
         """A batch of `size` images took `seconds`.
 
-        Of a batch that took many times what was expected, only so much is believed: a hiccup would otherwise refuse
-        requests with short deadlines for the next hundred batches. If it is no hiccup, the curve grows by a tenth or
-        more with each batch.
+        Of a batch that took very long (a pause of the machine, a page fault) only as much counts as moves the line a
+        little; if they go on, the line follows.
         """
-        if self._w >= BELIEF_SINCE:
-            seconds = min(seconds, max(BELIEVED_TIMES * self.seconds(size), BELIEVED_S))
+        if self._seen >= STEADY:
+            seconds = min(seconds, OUTLIER_TIMES * self.seconds(size))
+        self._seen += 1
         k = self._keep
         self._w = k * self._w + 1
         self._n = k * self._n + size

@@ -4,7 +4,7 @@
 |---|---|
 | `tiny` | a small CNN, 10 classes; a forward pass of one image takes about 0.34 ms on one core |
 | `heavy` | the same kind, about 75 ms for each image on one core |
-| `sleep?ms=75` | 10 classes, no computation: a batch sleeps (without the GIL) `ms`, and `ms_per_image` each image |
+| `sleep?ms=75` | 10 classes, and no computation: a batch sleeps `ms`, and `ms_per_image` for each image |
 
 Input is 224 x 224. Times are of an AMD EPYC core with torch 2.14; benchmarks/models.py measures yours.
 """
@@ -15,13 +15,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Network, Options
-from ..libraries import seeded
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
+from ..weights import seeded
 
 if TYPE_CHECKING:
     import torch
@@ -51,9 +50,15 @@ def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
             network = _Sleep(**parameters) if target == "sleep" else ModuleNetwork(_cnn(target, **parameters))
     except TypeError as e:
         raise ModelUnavailable(f"builtin:{target}: {e}") from e
-    fields: SpecFields = {}
-    read = tasks.reader("classification", options)
-    return Found(network=network, platform="builtin", task="classification", fields=fields, read=read, labels=LABELS)
+    task = options.task or "classification"
+    return Found(
+        network=network,
+        platform="builtin",
+        task=task,
+        fields={},
+        read=tasks.reader(task, options),
+        labels=LABELS,
+    )
 
 
 def _cnn(name: str) -> nn.Module:
