@@ -55,7 +55,7 @@ def keys(url: str) -> set[str]:
     if not url.startswith("redis:"):
         return set()
     with redis.Redis.from_url(url, decode_responses=True) as client:
-        found = {str(key) for key in client.keys()}
+        found = {str(key) for key in client.scan_iter()}
         assert all(0 < client.ttl(key) <= 60 for key in found)
     return found
 

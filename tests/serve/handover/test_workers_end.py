@@ -125,10 +125,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced(url_of: Callable[[str], str]
 
 
 @pytest.mark.parametrize("kind", IN_WORKERS)
-def test_close_does_not_wait_for_a_batch(
-    url_of: Callable[[str], str], kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeper_module, "GRACE_S", 0.2)
+def test_close_does_not_wait_for_a_batch(url_of: Callable[[str], str], kind: str) -> None:
     handover = open_handover(url_of(kind), obedient_model.make, options=Options(timeout_s=PATIENCE_S))
     handover.start()
     memory = filled(handover, 1, wish=obedient_model.HANG)

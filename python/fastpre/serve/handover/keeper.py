@@ -25,7 +25,7 @@ log = logging.getLogger("fastpre.serve")
 SHORT_LIFE_S = 10.0
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
-GRACE_S = 5.0
+GRACE_S = 1.0
 CLOSED_S = 1.0
 
 
