@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from ...errors import ImageError
 from ...preprocessor import Preprocessor
-from ..errors import DeadlinePassed, Draining, ImageRefused
+from ..errors import DeadlinePassed, Draining, ImageRefused, ServeError
 from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Engine", "Observer", "Prediction"]
+
+log = logging.getLogger(__name__)
+
+STOP_S = 1.0  # for a batch that still runs when the time to drain is over
 
 
 class Observer(Protocol):
@@ -160,7 +165,10 @@ class Engine:
                     self.scheduler.curve.add(size, time.monotonic() - begun)
 
     def close(self, drain_s: float = 10.0) -> None:
-        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops."""
+        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops.
+
+        A model that does not return is left behind a second later, in a thread that does not outlive the process.
+        """
         live = self._live
         if live is None:
             return
@@ -169,11 +177,18 @@ class Engine:
             self._still.wait_for(lambda: self._flying == 0, drain_s)
             ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
         self._tell(ended)
-        live.instances.stop()
+        stopped = live.instances.stop(STOP_S)
         self.pool.close()
         self._live = None
-        live.handover.release(live.memory)
+        if stopped:
+            live.handover.release(live.memory)
+        else:
+            log.warning("model %s has not returned from a batch, and is left behind", self.model.name)
         live.handover.close()
+        if not stopped and live.instances.stop(STOP_S):  # its worker process was killed, and its images came back
+            with self._lock:
+                ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
+            self._tell(ended)
 
     def drain(self) -> None:
         """Takes nothing new from now on; what is under way is finished."""
@@ -222,13 +237,17 @@ class Engine:
         now = time.monotonic()
         last = now + self.settings.timeout_s
         job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial)
-        for index, item in enumerate(job.items):
-            item.cost_s = self._cost_s(item, index)
-        with self._lock:
-            if self._draining or self._live is None:
-                raise Draining("the server is shutting down" if self._draining else "the engine is not started")
-            self.scheduler.add(job, now)
-            self._flying += 1
+        try:
+            for index, item in enumerate(job.items):
+                item.cost_s = self._cost_s(item, index)
+            with self._lock:
+                if self._draining or self._live is None:
+                    raise Draining("the server is shutting down" if self._draining else "the engine is not started")
+                self.scheduler.add(job, now)
+                self._flying += 1
+        except ServeError:
+            job.items.clear()  # they refer to each other, and would keep the images
+            raise
         self.pool.wake(self, len(job.items))
         return job
 
@@ -274,17 +293,20 @@ class Engine:
         job = self.submit(images, done, deadline=deadline, priority=priority, partial=partial)
         late = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), self._late, job, future)
         try:
-            return await future
+            found = await future
         except asyncio.CancelledError:
             self.cancel(job)
             raise
         finally:
             late.cancel()
+        if found is None:
+            raise DeadlinePassed("the deadline passed before the answer was ready")
+        return found
 
-    def _late(self, job: Job, future: asyncio.Future[Job]) -> None:
+    def _late(self, job: Job, future: asyncio.Future[Job | None]) -> None:
         self.cancel(job)
         if not future.done():
-            future.set_exception(DeadlinePassed("the deadline passed before the answer was ready"))
+            future.set_result(None)  # an exception and the frame that awaits it would keep each other, and the images
 
     def run(self, image: Any, *, timeout_s: float | None = None) -> Prediction:
         """One image's prediction, waited for in this thread.
@@ -371,7 +393,7 @@ def stages_ms(item: Item) -> dict[str, float]:
     """How long an image was in each stage, in milliseconds, as far as it came."""
     ends = (item.begun, item.ready, item.run, item.finished)
     stages: dict[str, float] = {}
-    last = item.job.arrived
+    last = item.arrived
     for name, end in zip(("queue", "preprocess", "batch", "inference"), ends, strict=True):
         if end:
             stages[name] = (end - last) * 1e3

@@ -21,12 +21,12 @@ class Inbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: collections.deque[tuple[asyncio.Future[Job], Job]] = collections.deque()
+        self._done: collections.deque[tuple[asyncio.Future[Job | None], Job]] = collections.deque()
         self._woken = False
 
-    def waiter(self) -> tuple[asyncio.Future[Job], Callable[[Job], None]]:
+    def waiter(self) -> tuple[asyncio.Future[Job | None], Callable[[Job], None]]:
         """A future of the loop, and the job's `done` that any thread may call."""
-        future: asyncio.Future[Job] = self._loop.create_future()
+        future: asyncio.Future[Job | None] = self._loop.create_future()
 
         def done(job: Job) -> None:
             self._done.append((future, job))

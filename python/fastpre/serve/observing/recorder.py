@@ -95,7 +95,7 @@ class Recorder:
         self.images += 1
         self.qualities[item.rung] += 1
         stages = self.stages
-        stages["queue"].add(item.begun - item.job.arrived)
+        stages["queue"].add(item.begun - item.arrived)
         stages["preprocess"].add(item.ready - item.begun)
         stages["batch"].add(item.run - item.ready)
         stages["inference"].add(item.finished - item.run)
