@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import grpc_calls
 import http_overhead
 import numpy as np
 import rivals
 
+import grpc_calls
 from fastpre import Preprocessor
 
 WAYS = ("HTTP", "HTTP echo", "gRPC", "gRPC echo")

@@ -1,10 +1,10 @@
 """What a server can give at most, by its measured parts: pure arithmetic, without a server.
 
 A request costs core time: its image is preprocessed (pixels / pixels per second of a core), the model runs, and the
-request itself is received, scheduled and answered, which has a fixed part and one for each byte. Cores, instances of the
-model, memory and the link each bound the rate; the ceiling is the least of these bounds. Nothing waits in this model:
-what a server loses to waiting, to batches that do not fill and to threads that take turns is what lies between the
-ceiling and what is measured. (The idea is MoE-Lens': a holistic bound from parts, beside which results are held.)
+request itself is received, scheduled and answered, which has a fixed part and one for each byte. Cores, instances of
+the model, memory and the link each bound the rate; the ceiling is the least of these bounds. Nothing waits in this
+model: what a server loses to waiting, to batches that do not fill and to threads that take turns is what lies between
+the ceiling and what is measured. (The idea is MoE-Lens': a holistic bound from parts, beside which results are held.)
 """
 
 from __future__ import annotations

@@ -115,7 +115,9 @@ def _panels(
 def _title(figure: Figure, height: float, title: str, result: dict[str, Any]) -> None:
     m = result["machine"]
     figure.text(0.012, 1 - 0.28 / height, title, fontsize=12, fontweight="bold")
-    note = f"{m['cpu']}, {m['cores']} cores shared with the client; {result['date']}; medians of {result['rounds']} rounds"
+    note = (
+        f"{m['cpu']}, {m['cores']} cores shared with the client; {result['date']}; medians of {result['rounds']} rounds"
+    )
     figure.text(0.012, 0.08 / height, note, fontsize=8, color="#6a707a")
 
 

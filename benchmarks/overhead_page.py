@@ -10,6 +10,7 @@ import json
 import pathlib
 import statistics
 import sys
+import textwrap
 from typing import Any
 
 from overhead_summary import BUSY, added_share, lost, median, others, rate, row_of, stages, summary
@@ -18,6 +19,7 @@ __all__ = ["page", "summary"]
 
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "overheads"
+WIDTH = 100
 DOCS = HERE.parent / "docs"
 
 
@@ -33,6 +35,13 @@ def newest(folder: pathlib.Path) -> pathlib.Path:
     return found[-1]
 
 
+def paragraph(lines: list[str], indent: str = "") -> str:
+    """Prose at the width of the other pages."""
+    return textwrap.fill(
+        " ".join(lines), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def page(result: dict[str, Any]) -> str:
     """The page's Markdown."""
     return "\n\n".join([*_head(result), *_latency(result), *_throughput(result), *_handovers(result),
@@ -44,7 +53,7 @@ def _head(result: dict[str, Any]) -> list[str]:
     lines = [
         "# Where a vision request's time goes",
         "<!-- benchmarks/overhead_page.py writes this page; it is not edited by hand. -->",
-        "\n".join([
+        paragraph([
             "The study [Beyond Inference](https://arxiv.org/abs/2403.12981) (AbouElhamayed, Balle, Singh,",
             "Abdelfattah, 2024) asked a throughput-optimized vision server where the time of its requests goes. It",
             "found that data processing and movement take up to 56% of the latency of a medium image, that they cut",
@@ -53,10 +62,10 @@ def _head(result: dict[str, Any]) -> list[str]:
             "fastpre, and once with Pillow and torchvision in the very same server, whose answers are equal in every",
             "bit. The difference between the two is what fastpre takes back.",
         ]),
-        "\n".join([
+        paragraph([
             f"{result['date']}; {m['cpu']}, {m['cores']} cores shared with the client; commit {m['commit']};",
-            f"medians of {result['rounds']} interleaved rounds of {result['seconds']:g} s; models on the CPU with random",
-            "weights, one thread an instance. `python benchmarks/overheads.py` measures it,",
+            f"medians of {result['rounds']} interleaved rounds of {result['seconds']:g} s; models on the CPU with",
+            "random weights, one thread an instance. `python benchmarks/overheads.py` measures it,",
             "`python benchmarks/overhead_page.py` writes the page.",
         ]),
     ]  # fmt: skip
@@ -66,25 +75,27 @@ def _head(result: dict[str, Any]) -> list[str]:
     if others(result) > BUSY:
         warnings.append(f"other processes had {others(result):.0%} of the cores meanwhile")
     if warnings:
-        lines.append(f"**Not a measurement:** {'; '.join(warnings)}.")
+        lines.append(paragraph([f"**Not a measurement:** {'; '.join(warnings)}."]))
     sizes = "\n".join([
         "| size | photographs | megapixels | kB |",
         "|---|---|---|---|",
         *(f"| {size} | {result['photos'][size]} | {found['megapixels']:.2f} | {found['kilobytes']:.0f} |"
           for size, found in result["sizes"].items()),
     ])  # fmt: skip
-    tasks = "\n".join([
-        "| task | model |",
-        "|---|---|",
-        *(f"| {name} | {task['about']} |" for name, task in result["tasks"].items()),
-    ])
+    tasks = "\n".join(
+        [
+            "| task | model |",
+            "|---|---|",
+            *(f"| {name} | {task['about']} |" for name, task in result["tasks"].items()),
+        ]
+    )
     return [*lines, sizes, tasks]
 
 
 def _latency(result: dict[str, Any]) -> list[str]:
     lines = [
         "## A request's latency",
-        "\n".join([
+        paragraph([
             "One client, so that nothing waits for other requests. *Around* is what is neither preprocessing nor the",
             "model: sockets, protocol, queues, waking threads, and the client. *Not inference* is the share that the",
             "study asks for.",
@@ -110,7 +121,7 @@ def _latency(result: dict[str, Any]) -> list[str]:
 def _throughput(result: dict[str, Any]) -> list[str]:
     lines = [
         "## Throughput, end to end and of inference alone",
-        "\n".join([
+        paragraph([
             "Eight clients. *Inference alone* is the model in a loop, with ready tensors, in batches of 1 or 8,",
             "whichever is faster, and without a server. *Lost* is what the whole server is below that: the study's",
             "80%. *Taken back* is the throughput with fastpre over that with torchvision.",
@@ -152,7 +163,7 @@ def _handovers(result: dict[str, Any]) -> list[str]:
         table.append(f"| {row['handover']} | {rate(row):.0f} | {times} | {one} | {stages(row)['inference']:.2f} |")
     return [
         "## What carries a batch to the model",
-        "\n".join([
+        paragraph([
             "The quick model and medium photographs. With threads the model reads the slots that were decoded into;",
             "with shared memory it does so from another process; with a broker the batch's bytes go through Redis",
             "Streams or NATS and back, on this machine, with nothing kept on disk.",
@@ -179,8 +190,12 @@ def _pipelines(result: dict[str, Any]) -> list[str]:
         )
     return [
         head,
-        f"A detector, and a classifier that looks at {found['crops']} crops of each photograph\n"
-        "(`benchmarks/pipelines.py`).",
+        paragraph(
+            [
+                f"A detector, and a classifier that looks at {found['crops']} crops of each photograph",
+                "(`benchmarks/pipelines.py`).",
+            ]
+        ),
         "\n".join(table),
     ]
 
@@ -199,7 +214,7 @@ def _ceilings(result: dict[str, Any]) -> list[str]:
         )
     return [
         "## The ceiling",
-        "\n".join([
+        paragraph([
             "What the server could give at most follows from parts that are measured alone: megapixels a second of a",
             "core, the model's core time in batches of the size that the server ran, a request's fixed cost and its",
             "bytes' (client included, which shares the cores), and memory's bytes a second. The least of what cores,",
@@ -222,8 +237,8 @@ def _rest(result: dict[str, Any]) -> list[str]:
         lines.append("\n".join(table))
     else:
         lines.append("Energy: not reported by this machine (it has no readable RAPL counters).")
-    missing = [f"- needs a GPU: {what}" for what in result["needs_gpu"]]
-    missing += [f"- {what}: {why}" for what, why in result["absent"].items()]
+    missing = [paragraph([f"- needs a GPU: {what}"], "  ") for what in result["needs_gpu"]]
+    missing += [paragraph([f"- {what}: {why}"], "  ") for what, why in result["absent"].items()]
     if missing:
         lines.append("\n".join(missing))
     return lines

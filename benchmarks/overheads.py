@@ -220,7 +220,8 @@ def ceilings(rows: list[dict[str, Any]], sets: dict[str, Any], arguments: Any) -
         found.append({
             "task": name, "size": size, "batch": batch, "parts": vars(costs), "host": vars(host),
             "core_s": ceiling.core_s(costs), "bounds": ceiling.bounds(costs, host),
-            "bound_by": bound, "predicted": predicted, "achieved": achieved, "achieved_of_predicted": achieved / predicted,
+            "bound_by": bound, "predicted": predicted, "achieved": achieved,
+            "achieved_of_predicted": achieved / predicted,
         })  # fmt: skip
     return found
 
@@ -241,7 +242,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
-    arguments.seconds = arguments.seconds or (0.3 if arguments.quick else 2.0)
+    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 2.0)
     arguments.images = min(arguments.images, 6) if arguments.quick else arguments.images
     names = arguments.tasks or (["quick"] if arguments.quick else [task.name for task in cases.TASKS])
     torch.set_num_threads(1)

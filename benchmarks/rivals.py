@@ -94,7 +94,11 @@ def described(rival: Rival, python: str) -> dict[str, Any]:
     command = [python, str(HERE / "serving_rivals" / rival.script)]
     try:
         ended = subprocess.run(
-            command, env=environment("builtin:tiny", 0, SERVING_DESCRIBE="1"), capture_output=True, text=True, timeout=60
+            command,
+            env=environment("builtin:tiny", 0, SERVING_DESCRIBE="1"),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Absent(f"{type(error).__name__}: {error}") from None
@@ -195,7 +199,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def ask(server: Running, route: Route, images: list[bytes]) -> tuple[str, Array]:
-    """A row of 10 for each image, and what it is: "logits", or "scores" (softmax), NaN where it was not said; "none"."""
+    """What the rows are, and a row of 10 for each image: "logits"; "scores" (softmax), NaN where not said; "none"."""
     if server.rival.role == "floor":
         _post(server.port, route.path, images[0])
         return "none", np.empty((len(images), 0))

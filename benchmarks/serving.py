@@ -4,15 +4,15 @@
     python benchmarks/serving.py --quick               # does it all run? no figures
     python benchmarks/serving.py --model-ms 75         # a model of 75 ms instead of one of 0.34 ms
 
-64 photographs of `natural`; the model is `builtin:tiny` or `builtin:heavy`, the very same weights everywhere. A server's
-answers are held against the reference first. Then in every round each server is started, asked by 8 clients and by one
-that wait for their answers (`fastpre.load`), and ended: only one runs at a time, and the order rotates. Between them
-the ceiling is measured: preprocessing and model alone, a thread for each core. At last, with one client, what HTTP and
-gRPC add to a photograph beside bare echoes. The client's share of the cores is part of the table.
+64 photographs of `natural`; the model is `builtin:tiny` or `builtin:heavy`, the very same weights everywhere. Answers
+of a server are held against the reference first. Then in every round each server is started, asked by 8 clients and by
+one that wait for their answers (`fastpre.load`), and ended: only one runs at a time, and the order rotates. Between
+them the ceiling is measured: preprocessing and model alone, a thread for each core. At last, with one client, what HTTP
+and gRPC add to a photograph beside bare echoes. The client's share of the cores is part of the table.
 
 How each rival is tuned stands in serving_rivals/ and in the result. Where one has an environment of its own,
-`--python KEY=PATH` says with which Python it runs; it needs torch, torchvision and fastpre there. Keys: fastpre, sketch,
-mosec, fastapi, pytriton, litserve, ray, echo.
+`--python KEY=PATH` says with which Python it runs; it needs torch, torchvision and fastpre there. Keys: fastpre,
+sketch, mosec, fastapi, pytriton, litserve, ray, echo.
 """
 
 from __future__ import annotations

@@ -146,7 +146,9 @@ def targets(result: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     if first is not None:
         times = rate / first[1]
-        judged.append((f"at least {LEAST_OF_BEST} x the best rival ({first[0]})", times, times >= LEAST_OF_BEST, "{:.2f}"))
+        judged.append(
+            (f"at least {LEAST_OF_BEST} x the best rival ({first[0]})", times, times >= LEAST_OF_BEST, "{:.2f}")
+        )
     if p99 is not None:
         judged.append((f"p99 with 8 clients at most {MOST_P99_MS} ms", p99, p99 <= MOST_P99_MS, "{:.1f}"))
     for name, bound in MOST_ADDED_MS.items():

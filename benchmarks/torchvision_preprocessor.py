@@ -1,9 +1,9 @@
 """torchvision in the place of fastpre inside the same server, so that what fastpre takes back is one number.
 
-The engine's `Filler` makes a `Preprocessor` and calls its `run` for compressed images. `replaced` puts a subclass in that
-place, whose `run` is Pillow and torchvision on PIL images: the same values in every bit, which `overheads.py` checks.
-All else is the same: admission, queue, threads, slots, batches, model, protocol. Benchmarks alone do this; the product
-has one way to preprocess.
+The engine's `Filler` makes a `Preprocessor` and calls its `run` for compressed images. `replaced` puts a subclass in
+that place, whose `run` is Pillow and torchvision on PIL images: the same values in every bit, which `overheads.py`
+checks. All else is the same: admission, queue, threads, slots, batches, model, protocol. Benchmarks alone do this; the
+product has one way to preprocess.
 """
 
 from __future__ import annotations

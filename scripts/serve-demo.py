@@ -31,11 +31,13 @@ def main() -> int:
         if url is None:
             print("the server did not start; its log is above", file=sys.stderr)
             return 1
-        print(f"fastpre serve is at {url}: its page is {url}/, its API {url}/docs, its metrics {url}/metrics", flush=True)
+        print(
+            f"fastpre serve is at {url}: its page is {url}/, its API {url}/docs, its metrics {url}/metrics", flush=True
+        )
         # One photograph of the demo is cut in half on purpose: refused for itself, and no error of the others.
         load = [*fastpre, "load", url, str(arguments.folder), "--concurrency", "4", "--max-errors", "1"]
         status = subprocess.run([*load, "--duration", str(arguments.seconds)]).returncode
-        print(f"\nwhere the time went: the line \"stages\" above, and the page {url}/", flush=True)
+        print(f'\nwhere the time went: the line "stages" above, and the page {url}/', flush=True)
         if arguments.keep and status == 0:
             print("Ctrl-C stops the server", flush=True)
             server.wait()

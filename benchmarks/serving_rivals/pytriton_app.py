@@ -23,8 +23,14 @@ os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(
     filter(None, [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH", "")])
 )
 BATCH, WAIT_US = 8, 2000
-describe(["nvidia-pytriton", "numpy"], instances=1, preprocessing_threads=CORES, torch_threads=CORES, max_batch_size=BATCH,
-         max_queue_delay_us=WAIT_US)  # fmt: skip
+describe(
+    ["nvidia-pytriton", "numpy"],
+    instances=1,
+    preprocessing_threads=CORES,
+    torch_threads=CORES,
+    max_batch_size=BATCH,
+    max_queue_delay_us=WAIT_US,
+)
 
 
 preprocess = Preprocess()
@@ -43,7 +49,9 @@ def infer(image: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
 
 
 if __name__ == "__main__":
-    config = TritonConfig(http_address="127.0.0.1", http_port=PORT, allow_grpc=False, allow_metrics=False, log_verbose=0)
+    config = TritonConfig(
+        http_address="127.0.0.1", http_port=PORT, allow_grpc=False, allow_metrics=False, log_verbose=0
+    )
     with Triton(config=config) as triton:
         triton.bind(
             model_name="model",

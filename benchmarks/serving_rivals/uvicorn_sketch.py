@@ -1,4 +1,4 @@
-"""What a careful afternoon gives: uvicorn, a thread for each core, fastpre and the model in each of them, no batches."""
+"""What a careful afternoon gives: uvicorn, a thread for each core, fastpre and the model in each; no batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every rival does with an image: torchvision's preprocessing, and a model of fastpre's with the very same weights.
+"""What every rival does with an image: torchvision's preprocessing, and fastpre's model with the very same weights.
 
 The environment says what to do, because some servers read the command line themselves: `SERVING_PORT`, `SERVING_MODEL`
 (a reference, `builtin:tiny`), and `SERVING_DESCRIBE`, with which a rival prints its settings and versions, and ends.
