@@ -19,6 +19,7 @@ from ..handover.threads import Threads
 from ..model import Described, Model
 from ..scheduling.items import Item, Job
 from ..scheduling.scheduler import Scheduler
+from .cropping import Crop
 from .filling import Filler
 from .instances import Instances
 from .preprocessing import Pool
@@ -235,7 +236,8 @@ class Engine:
     def _cost_s(self, item: Item, index: int) -> float:
         """The thread seconds that an image will take, by its header and what others took."""
         if isinstance(item.image, tuple):
-            return 0.0
+            item.cost = item.image.cost if isinstance(item.image, Crop) else 0.0
+            return item.cost * self._seconds_per_cost
         try:
             cost = self._header.header(item.image).cost
         except ImageError as error:
