@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .engine import Engine
+from .engine import Engine, Prediction
 from .settings import Settings
 
-__all__ = ["Engine", "Settings"]
+__all__ = ["Engine", "Prediction", "Settings"]
