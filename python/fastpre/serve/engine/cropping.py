@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...augment import Box, Draw
+from ...augment import Box
+from ...augment.batch import Start
 from ...errors import LimitExceeded
-from ...preprocessor import Preprocessor, Start
+from ...preprocessor import Preprocessor
 
 __all__ = ["Crop", "Cropper", "Picture", "crops_of"]
 
@@ -168,7 +169,8 @@ class Cropper:
         return self._preprocessor.run_drawn([picture.image], [draw], out=slot).images[0]
 
     def _run(self, pixels: Array, box: Box, slot: Any) -> None:
-        self._preprocessor.run_pixels(pixels, draw=self._start.draw(*pixels.shape[:2], box), out=slot[0])
+        height, width, _ = pixels.shape
+        self._preprocessor.run_pixels(pixels, draw=self._start.draw(height, width, box), out=slot[0])
 
     def _decode(self, image: Any, size: tuple[int, int], box: Box) -> Array:
         """uint8 (H, W, 3)."""

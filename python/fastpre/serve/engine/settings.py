@@ -27,6 +27,14 @@ class Rung:
     name: str
     spec: Spec
 
+    def check(self, full: Spec) -> None:
+        """Raises ValueError if a model that takes images of the full Spec cannot take this rung's."""
+        for what in ("output_size", "channels", "dtype_name", "memory_format_name"):
+            ours, theirs = getattr(self.spec, what), getattr(full, what)
+            if ours != theirs:
+                word = what.removesuffix("_name").replace("_", " ")
+                raise ValueError(f"rung {self.name!r} has {word} {ours}, and the model takes {theirs}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -45,6 +53,7 @@ class Settings:
         queue_limit: images that may wait; more are refused at once.
         timeout_s: the deadline of a request that has none of its own.
         ladder: rungs below full quality, best first; empty: quality never changes.
+        apart: more rungs, which no load chooses: for `Engine.submit(rung=...)`, counted on after those of the ladder.
         ladder_down_ms, ladder_up_ms: a predicted wait above the first steps down, below the second up again.
         device: where preprocessing runs, as `fastpre.Preprocessor` takes it.
     """
@@ -60,6 +69,7 @@ class Settings:
     queue_limit: int = 256
     timeout_s: float = 30.0
     ladder: Sequence[Rung] = ()
+    apart: Sequence[Rung] = ()
     ladder_down_ms: float = 100.0
     ladder_up_ms: float = 20.0
     device: str = "cpu"
