@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds the libFuzzer targets with sanitizers and runs each, a third of the time, over generated seeds (and the
-# corpus, if it is there). New inputs stay in build/fuzz/corpus, so a later run goes on from them.
+# Builds the libFuzzer targets with sanitizers and runs each, a quarter of the time, over generated seeds (and the
+# corpus, if it is there); then the server's messages, in Python. New inputs stay in build/fuzz/corpus, so a later run
+# goes on from them.
 #
 # usage: fuzz.sh CMAKE_BIN_FOLDER SECONDS
 set -eu
@@ -49,7 +50,16 @@ done
 "$bin/python" fuzz/make_seeds.py $build/seeds $extra
 for target in preprocess baseline transcode; do
     mkdir -p "$build/corpus/$target"
-    "$(find $build -name fuzz_$target -type f | head -n 1)" -max_total_time=$((seconds / 3)) -timeout=20 \
+    "$(find $build -name fuzz_$target -type f | head -n 1)" -max_total_time=$((seconds / 4)) -timeout=20 \
         -rss_limit_mb=4096 -dict=fuzz/dictionary.txt -print_final_stats=1 \
         "$build/corpus/$target" "$build/seeds/$target"
 done
+
+if ! "$bin/python" -c 'import atheris' 2>/dev/null; then
+    echo "SKIPPED: fuzz_protocol needs atheris (wheels for Linux on x86-64, Python 3.11 to 3.13)" >&2
+    exit 0
+fi
+"$bin/python" fuzz/make_protocol_seeds.py $build/seeds/protocol
+mkdir -p $build/corpus/protocol
+"$bin/python" fuzz/fuzz_protocol.py -max_total_time=$((seconds / 4)) -timeout=20 -rss_limit_mb=2048 -max_len=4096 \
+    -print_final_stats=1 $build/corpus/protocol $build/seeds/protocol

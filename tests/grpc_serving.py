@@ -128,17 +128,17 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(**options: Any) -> Iterator[Served]:
-    """A server on a free port of 127.0.0.1, in an event loop of its own, as long as the block runs."""
+def served(port: int = 0, **options: Any) -> Iterator[Served]:
+    """A server on 127.0.0.1, in an event loop of its own, as long as the block runs."""
     it = Served(FakeService(), Regions())
     thread = threading.Thread(target=it.loop.run_forever, daemon=True)
     thread.start()
-    begun = start(it.service, it.regions, "127.0.0.1", 0, admit=lambda: it.refusal, **options)
-    it.server = asyncio.run_coroutine_threadsafe(begun, it.loop).result(20)
+    begun = start(it.service, it.regions, "127.0.0.1", port, admit=lambda: it.refusal, **options)
     try:
+        it.server = asyncio.run_coroutine_threadsafe(begun, it.loop).result(20)
         yield it
-    finally:
         it.drain(0)
+    finally:
         it.loop.call_soon_threadsafe(it.loop.stop)
         thread.join(10)
         it.loop.close()

@@ -144,10 +144,18 @@ class Address:
 
 
 @contextlib.contextmanager
-def running(app: Any, connection: type[asyncio.Protocol] = Connection) -> Iterator[Address]:
+def running(app: Any, connection: type[asyncio.Protocol] = Connection, keep_alive_s: int = 5) -> Iterator[Address]:
     """The application behind uvicorn, in a thread, on a free port of the loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=connection, ws="none", loop="uvloop", lifespan="off", log_level="critical")
+    config = uvicorn.Config(
+        app,
+        http=connection,
+        timeout_keep_alive=keep_alive_s,
+        ws="none",
+        loop="uvloop",
+        lifespan="off",
+        log_level="critical",
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

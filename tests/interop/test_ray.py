@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import shutil
-import signal
 import sys
-import tempfile
-import time
-import unittest.mock
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +15,7 @@ import torch
 
 import fastpre
 import streams
+from ray_cluster import local_cluster
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "ray[data]"')
 pytest.importorskip("ray.data", reason='Ray Data is not complete: pip install "ray[data]"')
@@ -32,7 +27,6 @@ from fastpre.interop.ray import Decode, Report  # noqa: E402
 
 SPEC = fastpre.Spec(resize=40, crop=32, interpolation="bicubic", dtype="float16", color="BGR")
 BROKEN = b"\xff\xd8 and no more"
-GONE_WITHIN_S = 20.0
 DOCS = Path(__file__).parents[2] / "docs" / "ray.md"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")  # of its own use
@@ -51,65 +45,13 @@ def want(images: list[bytes]) -> Any:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """Two CPUs and a GPU by name only; nothing is sent anywhere, and nothing is left of it."""
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # the paths of sockets must be short
-    # A token in the environment keeps Ray from writing one to the home directory.
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
-    before, handler = descendants(os.getpid()), signal.getsignal(signal.SIGTERM)
-    started: set[int] = set()
-    with unittest.mock.patch.dict(os.environ, settings):  # Ray changes more of it, which is undone as well
-        try:
-            ray.init(
-                num_cpus=2,
-                num_gpus=1,
-                object_store_memory=100 << 20,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                _temp_dir=folder,
-            )
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = False
-            context.execution_options.preserve_order = True
-            ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-            yield
-        finally:
-            started = descendants(os.getpid()) - before
-            ray.shutdown()
-            signal.signal(signal.SIGTERM, handler)
-            left = still_there(started)
-            shutil.rmtree(folder, ignore_errors=True)
-    assert bool(started) == Path("/proc/self").exists()
-    assert left == []
-
-
-def parents() -> dict[int, int]:
-    """The parent of each process that is no zombie; empty where there is no /proc."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:2]
-        except OSError:  # it has ended
-            continue
-        if state != "Z":
-            found[int(stat.parent.name)] = int(parent)
-    return found
-
-
-def descendants(process: int) -> set[int]:
-    """Its children and theirs: Ray's daemons, and the workers that these start."""
-    tree, found = parents(), {process}
-    while more := {child for child, parent in tree.items() if parent in found} - found:
-        found |= more
-    return found - {process}
-
-
-def still_there(processes: set[int]) -> list[int]:
-    """Those of the processes that have not ended, after some waiting."""
-    end = time.monotonic() + GONE_WITHIN_S
-    while (left := processes & parents().keys()) and time.monotonic() < end:
-        time.sleep(0.05)
-    return sorted(left)
+    """Two CPUs and a GPU by name only."""
+    with local_cluster(num_cpus=2, num_gpus=1):
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = True
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        yield
 
 
 def decoded(dataset: Any, decode: Any = Decode, options: Any = None, **arguments: Any) -> Any:

@@ -8,18 +8,17 @@ import struct
 import zlib
 from typing import Any
 
-import numpy as np
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpre.serve.errors import BadRequest, BodyTooLarge, NotFound, UnsupportedMediaType
+from fastpre.serve.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from fastpre.serve.http.form import FormFiles
 from fastpre.serve.inference import DTYPES, InferRequest
 from fastpre.serve.protocol.compression import accepted, compress, decompress
-from fastpre.serve.protocol.http_request import Call, decode_request
 from fastpre.serve.protocol.regions import Regions
+from protocol_check import check_http
 
 REGIONS = Regions()
 
@@ -54,18 +53,8 @@ documents = st.fixed_dictionaries(
 
 
 def decoded(body: bytes, length: bytes | None) -> InferRequest | None:
-    try:
-        request = decode_request(body, Call("m", header_length=length, raw_input="image"), REGIONS)
-    except (BadRequest, BodyTooLarge, NotFound):
-        return None
-    for tensor in request.inputs:
-        count = int(np.prod(tensor.shape, dtype=object))
-        if tensor.datatype == "BYTES":
-            assert len(tensor.data) == count
-        else:
-            assert isinstance(tensor.data, np.ndarray)
-            assert (tensor.data.shape, tensor.data.dtype) == (tensor.shape, DTYPES[tensor.datatype])
-    return request
+    found = check_http(body, length, REGIONS)
+    return found if isinstance(found, InferRequest) else None
 
 
 @given(st.binary(max_size=200), st.none() | st.integers(-5, 300).map(lambda n: b"%d" % n) | st.binary(max_size=8))

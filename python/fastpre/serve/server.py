@@ -13,7 +13,6 @@ from typing import Any
 
 import uvicorn
 
-from .errors import Draining, Overloaded, ServeError
 from .http.app import Application
 from .http.connection import Connection
 from .http.limits import Limits
@@ -98,7 +97,7 @@ class Server:
             self.service,
             regions=regions,
             metrics=lambda accept: metrics(collected, accept),
-            admit=lambda _: self.admit(),
+            admit=lambda _: self.service.admit(),
             api_key=listen.api_key,
             limits=listen.limits,
             routes=self._routes,
@@ -129,17 +128,6 @@ class Server:
         """Begins to drain; `run` returns once that is done. For the loop's own thread."""
         self._stop.set()
 
-    def admit(self) -> ServeError | None:
-        """What is known before a request's body is read: whether there can be room for it."""
-        engines = self.service.engines.values()
-        if not any(engine.accepts for engine in engines):
-            return Draining("the server is shutting down")
-        fullest = [engine.scheduler for engine in engines]
-        if all(scheduler.queued >= scheduler.queue_limit for scheduler in fullest):
-            wait = min(scheduler.predicted_wait_s() for scheduler in fullest)
-            return Overloaded("the queue is full", retry_after_s=wait / 2)
-        return None
-
     async def _start_grpc(self, regions: Regions) -> Any:
         from .grpc import start
 
@@ -153,7 +141,7 @@ class Server:
             listen.grpc_port,
             tls=tls,
             api_key=listen.api_key,
-            admit=self.admit,
+            admit=self.service.admit,
             max_message_bytes=listen.limits.max_body_bytes,
             body_timeout_s=listen.limits.body_timeout_s,
         )

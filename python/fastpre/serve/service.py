@@ -10,7 +10,7 @@ import numpy as np
 
 from .engine import Engine
 from .engine.engine import stages_ms
-from .errors import BadRequest, NotFound, ServeError
+from .errors import BadRequest, Draining, NotFound, Overloaded, ServeError
 from .inference import InferRequest, InferResponse, InputTensor, ModelInfo, OutputTensor
 from .observing.recorder import Recorder
 from .observing.triton import statistics
@@ -98,6 +98,17 @@ class EngineService:
         return [statistics(one, VERSION, self.recorders[one]) for one in names]
 
     # --- requests ---
+
+    def admit(self) -> ServeError | None:
+        """What is known before a request's body is read: whether there can be room for it."""
+        engines = self.engines.values()
+        if not any(engine.accepts for engine in engines):
+            return Draining("the server is shutting down")
+        schedulers = [engine.scheduler for engine in engines]
+        if all(scheduler.queued >= scheduler.queue_limit for scheduler in schedulers):
+            wait = min(scheduler.predicted_wait_s() for scheduler in schedulers)
+            return Overloaded("the queue is full", retry_after_s=wait / 2)
+        return None
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answers one request."""

@@ -101,8 +101,12 @@ class Descriptions:
         return index
 
     def _shared_status(self, asked: Any) -> Any:
-        regions = {region["name"]: region for region in self._regions.status(asked.name or None)}
-        return _new("SystemSharedMemoryStatusResponse", regions=regions)
+        found = _new("SystemSharedMemoryStatusResponse")
+        for region in self._regions.status(asked.name or None):
+            entry = found.regions[region["name"]]
+            entry.name, entry.key = region["name"], region["key"]
+            entry.offset, entry.byte_size = region["offset"], region["byte_size"]
+        return found
 
     def _shared_register(self, asked: Any) -> Any:
         self._regions.register(asked.name, asked.key, asked.offset, asked.byte_size)

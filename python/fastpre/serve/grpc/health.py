@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from ..errors import BadRequest, NotFound
-from ..protocol.schema import message
+from ..protocol.schema import message, parsed
 from .refusal import refuse
 from .state import State
 
@@ -59,6 +57,6 @@ class Health:
 
     async def _service(self, raw: bytes, context: Any) -> str:
         try:
-            return str(self._asked.FromString(raw).service)
-        except DecodeError:
-            await refuse(context, BadRequest("the message is no HealthCheckRequest"))
+            return str(parsed(self._asked, raw).service)
+        except BadRequest as error:
+            await refuse(context, error)

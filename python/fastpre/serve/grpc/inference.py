@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from ..errors import BadRequest, ServeError, TooSlow
 from ..inference import InferRequest
 from ..protocol.messages import infer_request, infer_response
 from ..protocol.regions import Regions
-from ..protocol.schema import message
+from ..protocol.schema import message, parsed
 from .refusal import refuse
 from .state import State
 
@@ -33,7 +32,7 @@ class Inference:
     def __init__(self, regions: Regions, state: State) -> None:
         self.state = state
         self._regions = regions
-        self._message = message("inference.ModelInferRequest")
+        self.message = message("inference.ModelInferRequest")
 
     async def infer(self, received: float, context: Any) -> bytes:
         """Answers the call. The client's deadline and cancellation reach `Service.infer`.
@@ -43,7 +42,7 @@ class Inference:
             context: of grpc.aio.
         """
         try:
-            request = self.request(self.parsed(await self._body(context)), context)
+            request = self.request(parsed(self.message, await self._body(context)), context)
             request.received = received
             response, stages_ms = await self.answer(request)
             if stages_ms:
@@ -58,25 +57,14 @@ class Inference:
         except Exception as error:
             await refuse(context, error)
 
-    def parsed(self, raw: bytes) -> Any:
-        """The ModelInferRequest of its bytes.
-
-        Raises:
-            BadRequest: they are none.
-        """
-        try:
-            return self._message.FromString(raw)
-        except DecodeError:
-            raise BadRequest("the message is no ModelInferRequest") from None
-
-    def request(self, parsed: Any, context: Any) -> InferRequest:
+    def request(self, asked: Any, context: Any) -> InferRequest:
         """The request of a message that has just arrived; the call's deadline is its deadline, too.
 
         Raises:
             ServeError: it is malformed.
         """
         arrived = time.monotonic()
-        request = infer_request(parsed, self._regions, arrived=arrived, max_bytes=self.state.limits.message_bytes)
+        request = infer_request(asked, self._regions, arrived=arrived, max_bytes=self.state.limits.message_bytes)
         remaining = context.time_remaining()
         if remaining is not None:
             ends = arrived + float(remaining)

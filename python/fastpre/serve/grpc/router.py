@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from ..errors import BadRequest, ServeError, Unauthorized
-from ..protocol.schema import message, service
+from ..errors import ServeError, Unauthorized
+from ..protocol.schema import message, parsed, service
 from .descriptions import Descriptions
 from .health import Health
 from .inference import Inference
@@ -59,7 +58,9 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         }
         for method in service(SERVICE).methods:
             if method.name in descriptions.calls:
-                answer = functools.partial(_describe, descriptions.calls[method.name], method.input_type)
+                answer = functools.partial(
+                    _describe, descriptions.calls[method.name], message(method.input_type.full_name)
+                )
                 self._handlers[f"/{SERVICE}/{method.name}"] = grpc.unary_unary_rpc_method_handler(answer)
 
     def service(self, handler_call_details: Any) -> Any:
@@ -99,11 +100,7 @@ async def _stream(inference: Inference, _: Any, context: Any) -> None:
 
 async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, context: Any) -> bytes:
     try:
-        try:
-            parsed = message(asked.full_name).FromString(raw)
-        except DecodeError:
-            raise BadRequest(f"the message is no {asked.name}") from None
-        return bytes(answer(parsed).SerializeToString())
+        return bytes(answer(parsed(asked, raw)).SerializeToString())
     except Exception as error:
         await refuse(context, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ __all__ = ["GrpcServer", "start"]
 
 
 class GrpcServer:
-    """A server that listens.
+    """A server that listens. Hold on to it: gRPC ends a server that is no longer referred to.
 
     Attributes:
         port: where, also if 0 was asked for.
@@ -73,7 +74,7 @@ async def start(
         tls: files of the certificate chain and the private key, in PEM.
         api_key: what callers must send, as `authorization: Bearer KEY` or `x-api-key: KEY`; health needs none.
         admit: called for each inference before its message is read; what it returns is the call's answer.
-        max_message_bytes: of one message, either way; also of one request's inputs in shared memory.
+        max_message_bytes: of one message that arrives; also of one request's inputs in shared memory.
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
         max_calls: calls at a time; more are refused with RESOURCE_EXHAUSTED.
@@ -87,9 +88,14 @@ async def start(
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # or a second server would share the port, and take some of the calls
             ("grpc.server_handshake_timeout_ms", 10_000),
+            # A client whose machine is gone sends no word of it: its streams would stay for two hours.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            # gRPC itself closes connections of clients that ask more than every five minutes.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ),
         maximum_concurrent_rpcs=max_calls,
     )
@@ -99,9 +105,17 @@ async def start(
         if tls is None:
             bound = server.add_insecure_port(address)
         else:
-            chain, key = (Path(file).read_bytes() for file in tls)
-            bound = server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
+            bound = server.add_secure_port(address, _credentials(*tls))
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {address}: {error}") from None
     await server.start()
     return GrpcServer(server, state, bound)
+
+
+def _credentials(chain: str | os.PathLike[str], key: str | os.PathLike[str]) -> Any:
+    try:
+        # gRPC itself says of wrong files only that it could not bind. A password would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password=lambda: "")
+    except ssl.SSLError as error:
+        raise ValueError(f"{chain} and {key} are no certificate chain and its key: {error.reason or error}") from None
+    return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(chain).read_bytes())])

@@ -17,7 +17,7 @@ class Limits:
     """Bounds of what one call may take.
 
     Attributes:
-        message_bytes: of one message, after decompression; of all inputs in shared memory of one request, too.
+        message_bytes: of one message that arrives, decompressed; also of one request's inputs in shared memory.
         body_s: seconds within which a request's message must have arrived.
         streamed: requests of one stream that are worked on at a time.
     """

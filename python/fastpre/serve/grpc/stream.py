@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from ..errors import Draining, ServeError
-from ..protocol.schema import message
+from ..protocol.schema import message, parsed
 from .inference import Inference
 from .refusal import reason, refuse, told
 
@@ -84,7 +84,7 @@ class Stream:
         asked: Any = None
         try:
             refused = self._state.admit()
-            asked = self._inference.parsed(raw)
+            asked = parsed(self._inference.message, raw)
             if refused is not None:
                 raise refused
             response, _ = await self._inference.answer(self._inference.request(asked, self._context))

@@ -1,8 +1,10 @@
-"""uvicorn's HTTP connection, with the bounds that it lacks: time and bytes for headers, and time to take an answer."""
+"""uvicorn's HTTP connection with bounds that it lacks: for headers, for what follows a refusal, for slow readers."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,19 +15,20 @@ __all__ = ["Connection"]
 class Connection(HttpToolsProtocol):
     """For `uvicorn.Config(http=Connection)`.
 
-    Whatever comes in between two requests, or before the first, is the start of headers, or the rest of a body that was
-    refused. Both are bounded here; bodies are bounded by the application.
+    What comes in before the first request, or between two, is the start of headers, or the rest of a body that was
+    refused: both are bounded here. Bodies are bounded by the application.
 
     Attributes:
         header_timeout_s: from a connection's start, or a request's first byte, to the end of its headers.
-        max_header_bytes: of one request, its line included; also of the rest of a refused body (with its own bound).
-        drain_timeout_s: in which a client takes what is still unsent when its connection is closed.
+        max_header_bytes: of one request, with its first line.
+        max_dropped_bytes: of the rest of a body that was refused.
+        drain_timeout_s: in which a client takes 64 KB of an answer, or what is left of it.
     """
 
     header_timeout_s: ClassVar[float] = 10.0
     max_header_bytes: ClassVar[int] = 64 << 10
-    drain_timeout_s: ClassVar[float] = 60.0
     max_dropped_bytes: ClassVar[int] = 2 << 20
+    drain_timeout_s: ClassVar[float] = 30.0
 
     _waiting: asyncio.TimerHandle | None = None
     _draining: asyncio.TimerHandle | None = None
@@ -62,10 +65,15 @@ class Connection(HttpToolsProtocol):
         elif self._waiting is None:
             self._waiting = self.loop.call_later(self.header_timeout_s, self._give_up)
 
+    def pause_writing(self) -> None:
+        """The client takes an answer more slowly than it is made: from now on it is watched."""
+        super().pause_writing()
+        self._watch_draining()
+
     def timeout_keep_alive_handler(self) -> None:
-        """Closes an idle connection; one that takes nothing of what is left to send is aborted later."""
+        """Closes an idle connection, once the client has taken what is unsent."""
         super().timeout_keep_alive_handler()
-        self._abort_later()
+        self._watch_draining()
 
     def _stop_waiting(self) -> None:
         if self._waiting is not None:
@@ -77,8 +85,20 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         if not self.transport.is_closing():
             self.transport.close()
-            self._abort_later()
+            self._watch_draining()
 
-    def _abort_later(self) -> None:
-        if self._draining is None and self.transport.get_write_buffer_size():
-            self._draining = self.loop.call_later(self.drain_timeout_s, self.transport.abort)
+    def _watch_draining(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and self._draining is None:
+            self._draining = self.loop.call_later(self.drain_timeout_s, self._check_draining, unsent)
+
+    def _check_draining(self, before: int) -> None:
+        self._draining = None
+        if self.transport.get_write_buffer_size() > max(0, before - (64 << 10)):
+            # Without this the system would go on to offer the client what it holds itself, for many minutes.
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            self.transport.abort()
+        else:
+            self._watch_draining()

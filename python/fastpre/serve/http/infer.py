@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from ..inference import Service
+from ..inference import ModelInfo, Service
 from ..protocol.http_request import Call, decode_request
 from ..protocol.http_response import encode_response, server_timing
 from ..protocol.memory import SharedMemory
@@ -48,6 +48,7 @@ class Inference:
 
     async def __call__(self, exchange: Exchange, model: str, version: str) -> Answer:
         """The answer; raises `ServeError` and `ClientGone`."""
+        info = self._service.model(model, version)  # what there is no model for is refused before its body is read
         body = await decoded_body(exchange, self._limits)
         arrived = time.monotonic()
         length = exchange.headers.get(b"inference-header-content-length")
@@ -55,21 +56,19 @@ class Inference:
             model,
             version,
             length,
-            self._raw_input(model, version) if length == b"0" else "",
+            _raw_input(info) if length == b"0" else "",
             exchange.received,
             arrived,
             traceparent(exchange),
         )
-        request = decode_request(body, call, self._regions)
+        request = decode_request(body, call, self._regions, self._limits.max_body_bytes)
         response = await watched(self._service.infer(request), exchange.receive)
-        labels: tuple[str, ...] = ()
-        if any(output.classification for output in request.outputs):
-            labels = self._service.model(model, version).labels
-        headers, chunks = encode_response(response, request, labels=labels, regions=self._regions)
+        headers, chunks = encode_response(response, request, labels=info.labels, regions=self._regions)
         if response.stages_ms:
             headers.append((b"server-timing", server_timing(response.stages_ms)))
         return Answer(200, headers, await encoded(exchange, headers, chunks))
 
-    def _raw_input(self, model: str, version: str) -> str:
-        inputs = self._service.model(model, version).inputs
-        return next((tensor.name for tensor in inputs if tensor.datatype == "BYTES"), "")
+
+def _raw_input(model: ModelInfo) -> str:
+    """The input that takes encoded images; empty: there is none."""
+    return next((tensor.name for tensor in model.inputs if tensor.datatype == "BYTES"), "")

@@ -12,7 +12,7 @@ class Limits:
     """Bounds of one request.
 
     Attributes:
-        max_body_bytes: of a body, as it is sent and when it is decompressed.
+        max_body_bytes: of a body, as it is sent and when it is decompressed; also of its inputs in shared memory.
         body_timeout_s: from the request's headers to the end of its body.
         max_images: of one form that is sent to `/v1/predict`.
     """

@@ -215,6 +215,11 @@ def _inference(limits: Limits) -> dict[str, Any]:
         ("model", "The model; needed if there are several.", {"type": "string"}),
         ("version", "Its version; the newest without it.", {"type": "string"}),
         ("top", "Classes in the answer.", {"type": "integer", "minimum": 1, "maximum": MAX_TOP, "default": 5}),
+        (
+            "truncated",
+            "partial: an image whose end is missing is answered from what is there of it.",
+            {"type": "string", "enum": ["partial"]},
+        ),
     ]
     form = {
         "type": "object",
@@ -345,6 +350,6 @@ def document(version: str, limits: Limits, *, guarded: bool) -> dict[str, Any]:
                 if path.startswith("/v2/health/"):
                     operation["security"] = []
                 else:
-                    content = _json(_ref("Error"))
-                    operation["responses"]["401"] = {"description": _ERRORS[401], "content": content}
+                    refused = {"401": {"description": _ERRORS[401], "content": _json(_ref("Error"))}}
+                    operation["responses"] = dict(sorted({**operation["responses"], **refused}.items()))
     return described

@@ -36,11 +36,13 @@ class _Query:
     Attributes:
         model: empty: the only one.
         top: classes in the answer.
+        truncated: "partial": an image whose end is missing is answered from what is there of it.
     """
 
     model: str = ""
     version: str = ""
     top: int = 5
+    truncated: str = ""
 
     @classmethod
     def of(cls, text: bytes) -> _Query:
@@ -53,13 +55,16 @@ class _Query:
             raise BadRequest("the query string has too many parameters") from None
         values: dict[str, str] = {}
         for key, value in pairs:
-            if key not in ("model", "version", "top"):
-                raise BadRequest(f"query parameter {key[:40]!r}: there are model, version and top")
+            if key not in ("model", "version", "top", "truncated"):
+                raise BadRequest(f"query parameter {key[:40]!r}: there are model, version, top and truncated")
             values[key] = value
         top = values.get("top", "5")
         if not (top.isascii() and top.isdigit() and len(top) < 5 and 1 <= int(top) <= MAX_TOP):
             raise BadRequest(f"query parameter 'top' is a number from 1 to {MAX_TOP}, not {top[:40]!r}")
-        return cls(values.get("model", ""), values.get("version", ""), int(top))
+        truncated = values.get("truncated", "")
+        if truncated not in ("", "partial"):
+            raise BadRequest(f"query parameter 'truncated' is 'partial' or not there, not {truncated[:40]!r}")
+        return cls(values.get("model", ""), values.get("version", ""), int(top), truncated)
 
 
 class Prediction:
@@ -137,6 +142,7 @@ def _request(model: ModelInfo, query: _Query, upload: Upload, exchange: Exchange
         model.name,
         (InputTensor(name, "BYTES", (1,), (upload.data,)),),
         version=query.version,
+        parameters={"truncated": query.truncated} if query.truncated else {},
         received=exchange.received,
         arrived=arrived,
         traceparent=traceparent(exchange),

@@ -37,6 +37,8 @@ _SHARED_MEMORY = "system_shared_memory"
 
 _SMALL = Limits(max_body_bytes=64 << 10, body_timeout_s=5.0)  # bodies of these paths
 
+_NOT_POST = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"]
+
 Endpoint: TypeAlias = "Callable[[Request], Awaitable[Response]]"
 
 
@@ -82,11 +84,13 @@ def routes(
         ("GET", "/openapi.json", site.openapi),
         ("GET", "/docs", site.docs),
         ("GET", "/metrics", site.metrics),
-        # POST never comes this far: these are here so that other methods get 405.
-        ("POST", "/v1/predict", site.nothing),
-        ("POST", "/v2/models/{model:path}/infer", site.nothing),
     ]
-    return [Route(path, _answering(endpoint), methods=[method]) for method, path, endpoint in table]
+    return [
+        # POST never comes this far; any other method would find a model whose name ends in "/infer".
+        Route("/v1/predict", _post_only, methods=_NOT_POST),
+        Route("/v2/models/{model:path}/infer", _post_only, methods=_NOT_POST),
+        *(Route(path, _answering(endpoint), methods=[method]) for method, path, endpoint in table),
+    ]
 
 
 class _Server:
@@ -198,8 +202,9 @@ class _Site:
         body, kind = self._metrics(request.headers.get("accept", ""))
         return Response(body, headers={"content-type": kind})
 
-    async def nothing(self, request: Request) -> Any:
-        raise NotFound(f"there is nothing at {request.url.path!r}")
+
+async def _post_only(_: Request) -> Response:
+    raise HTTPException(405, headers={"Allow": "POST"})
 
 
 def _model(request: Request) -> tuple[str, str]:

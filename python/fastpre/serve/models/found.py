@@ -54,7 +54,9 @@ class Found:
         platform: what runs it.
         fields: of the Spec that makes its input.
         read: makes named tensors of what the network returns.
-        labels: names of the classes; dropped if the model has another number of them.
+        labels: names of the classes.
+        labels_are_given: they were meant for this model: an error if it has another number of classes. Otherwise they
+            are those that its kind was trained with, and dropped.
         fixed_batch: the only batch that it takes; 0: any.
     """
 
@@ -64,4 +66,5 @@ class Found:
     fields: SpecFields
     read: Reader
     labels: tuple[str, ...] = ()
+    labels_are_given: bool = False
     fixed_batch: int = 0

@@ -79,7 +79,7 @@ class ModuleNetwork:
 
 
 def _folded(module: nn.Module) -> nn.Module:
-    """Batch norms folded into the convolutions before them. Outputs move by about 1e-6 of their size."""
+    """Batch norms folded into the convolutions before them. Outputs move by less than 1e-6 of the largest."""
     from torch.fx.experimental.optimization import fuse
 
     try:

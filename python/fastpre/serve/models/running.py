@@ -35,6 +35,7 @@ class LoadedModel:
         self.spec = found.network.prepare(spec, options)
         self.device = options.device
         self.labels = found.labels
+        self._labels_are_given = found.labels_are_given
         self.max_batch = found.fixed_batch
         self._network = found.network
         self._read = found.read
@@ -97,7 +98,9 @@ class LoadedModel:
                 on_host[name] = host.copy_(tensor, non_blocking=True)
                 waits = True
             else:
-                on_host[name] = tensor.clone() if name in self._shared else tensor.contiguous()
+                contiguous = torch.contiguous_format
+                shared = name in self._shared
+                on_host[name] = tensor.clone(memory_format=contiguous) if shared else tensor.contiguous()
         if waits:
             torch.cuda.current_stream(self.device).synchronize()
         return {name: tensor.numpy() for name, tensor in on_host.items()}
@@ -132,22 +135,25 @@ class LoadedModel:
             for name in first
             if _storage(second[name]) in (_storage(first[name]), *(_storage(batch) for batch in batches))
         )
-        if self.task == "classification" and "logits" in self._shapes:
+        if self.task == "classification":
             self._check_labels(self._shapes["logits"][0])
 
     def _check_shapes(self, tensors: Outputs, count: int) -> None:
-        if not tensors:
-            raise ModelUnavailable(f"{self.name} has no outputs that are tensors")
+        if not tensors or tensors.keys() != self._shapes.keys():
+            raise ModelUnavailable(f"{self.name} has outputs {list(self._shapes)}, and then {list(tensors)}")
         for name, tensor in tensors.items():
-            if tuple(tensor.shape) != (count, *self._shapes.get(name, (-1,))):
+            if tuple(tensor.shape) != (count, *self._shapes[name]):
                 raise ModelUnavailable(
                     f"{self.name}: output {name} has shape {tuple(tensor.shape)} for a batch of {count}; outputs need "
                     "the batch first and then the same shape for every image (python:MODULE:FACTORY can wrap it)"
                 )
 
     def _check_labels(self, classes: int) -> None:
-        if len(self.labels) != classes:
-            self.labels = ()
+        if len(self.labels) == classes:
+            return
+        if self._labels_are_given and self.labels:
+            raise ModelUnavailable(f"{len(self.labels)} labels for {self.name}, which has {classes} classes")
+        self.labels = ()
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -45,8 +45,10 @@ class Sidecar:
             raise ModelUnavailable(f"{path} is to hold {wanted}: {e}") from e
 
 
-def _spec(values: dict[str, Any]) -> SpecFields:
+def _spec(values: object) -> SpecFields:
     """JSON's lists as the tuples that they stand for."""
+    if not isinstance(values, dict):
+        raise TypeError("spec is no object")
     fields: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     checked: SpecFields = fields
     return checked

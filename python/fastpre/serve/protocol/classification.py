@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def classified(output: OutputTensor, count: int, labels: Sequence[str] = ()) -> 
     scores = output.array
     if output.datatype in ("BYTES", "BOOL", "BF16") or scores.ndim < 2:
         raise BadRequest(f"output {output.name!r} of {output.datatype} {list(scores.shape)} has no classes")
-    rows = scores.reshape(len(scores), -1) if scores.size else scores.reshape(len(scores), 0)
+    rows = scores.reshape(len(scores), math.prod(scores.shape[1:]))
     count = min(count, rows.shape[1])
     strings = np.empty((len(rows), count), dtype=np.object_)
     # Stable, from the largest; a NaN comes last.

@@ -46,7 +46,9 @@ class Call:
     traceparent: str = ""
 
 
-def decode_request(body: bytes | memoryview, call: Call, regions: SharedMemory | None = None) -> InferRequest:
+def decode_request(
+    body: bytes | memoryview, call: Call, regions: SharedMemory | None = None, max_shared_bytes: int = 64 << 20
+) -> InferRequest:
     """The request that the body is.
 
     Inputs of binary data are views of the body, or of shared memory; an array that would not be aligned is copied.
@@ -56,10 +58,11 @@ def decode_request(body: bytes | memoryview, call: Call, regions: SharedMemory |
     Args:
         body: decompressed; nothing changes it while the request lives.
         regions: where shared memory is looked up; None: the server has none.
+        max_shared_bytes: of all inputs in shared memory together.
 
     Raises:
         BadRequest: the body is malformed; the reason names the tensor.
-        BodyTooLarge: its JSON part has more than `MAX_JSON_BYTES`.
+        BodyTooLarge: its JSON part has more than `MAX_JSON_BYTES`, or its inputs in shared memory have too many.
         NotFound: there is no such shared memory region.
     """
     view = memoryview(body)
@@ -88,7 +91,7 @@ def decode_request(body: bytes | memoryview, call: Call, regions: SharedMemory |
     document = fields.table(document, "the JSON part")
     request.id = _identifier(document.get("id"))
     _set_parameters(request, fields.parameters(document, "the request"))
-    request.inputs = _inputs(document, view[length:], regions)
+    request.inputs = _inputs(document, view[length:], regions, max_shared_bytes)
     request.outputs = _outputs(document, regions)
     return request
 
@@ -131,10 +134,13 @@ def _set_parameters(request: InferRequest, parameters: dict[str, bool | int | fl
     }
 
 
-def _inputs(document: dict[str, Any], binary: memoryview, regions: SharedMemory | None) -> list[InputTensor]:
+def _inputs(
+    document: dict[str, Any], binary: memoryview, regions: SharedMemory | None, max_shared_bytes: int
+) -> list[InputTensor]:
     known: set[str] = set()
     inputs: list[InputTensor] = []
     at = 0
+    shared_bytes = 0
     for index, item in enumerate(fields.tables(document.get("inputs"), "inputs")):
         name = fields.name(item, f"inputs[{index}]", known)
         where = f"input {name!r}"
@@ -156,6 +162,9 @@ def _inputs(document: dict[str, Any], binary: memoryview, regions: SharedMemory 
             at += size
         elif "shared_memory_region" in parameters:
             region, memory = _region(parameters, where, regions)
+            shared_bytes += region.size
+            if shared_bytes > max_shared_bytes:
+                raise BodyTooLarge(f"the inputs in shared memory have more than {max_shared_bytes} bytes")
             element_count(name, datatype, shape)  # before anything is read
             data = _of_bytes(name, datatype, shape, memory.view(region.name, region.offset, region.size))
         elif datatype == "BYTES":
@@ -209,4 +218,6 @@ def _region(parameters: Parameters, where: str, regions: SharedMemory | None) ->
         fields.size(parameters, "shared_memory_offset", where, 0),
         fields.size(parameters, "shared_memory_byte_size", where),
     )
+    if not region.size:
+        raise BadRequest(f"{where}: shared_memory_byte_size is 0")
     return region, regions

@@ -1,6 +1,6 @@
 """System shared memory that clients have registered.
 
-A region is read with pread(2) and written with pwrite(2), never mapped: whoever owns the file may shrink it at any
+A region is read with pread(2) and written with pwrite(2), never mapped: the client that owns it may shrink it at any
 time, and a mapping would then end this process with SIGBUS, wherever it stands; no check before the access closes that
 gap. The copy costs what memcpy costs (5 µs for 100 kB), and it also means that an image cannot change between the check
 of its header and its decoding.

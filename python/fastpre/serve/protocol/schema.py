@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
-__all__ = ["message", "pool", "service"]
+from ..errors import BadRequest
+
+__all__ = ["message", "parsed", "pool", "service"]
 
 
 @functools.cache
@@ -30,6 +33,22 @@ def pool() -> Any:
 def message(name: str) -> Any:
     """The class of a message by its full name, such as "inference.ModelInferRequest"."""
     return message_factory.GetMessageClass(pool().FindMessageTypeByName(name))
+
+
+def parsed(kind: Any, raw: bytes) -> Any:
+    """A message from its bytes.
+
+    Args:
+        kind: its class, as `message` gave it.
+        raw: as they came.
+
+    Raises:
+        BadRequest: they are no such message.
+    """
+    try:
+        return kind.FromString(raw)
+    except (DecodeError, UnicodeDecodeError):  # the second in protobuf's pure Python, of strings that are not UTF-8
+        raise BadRequest(f"the message is no {kind.DESCRIPTOR.name}") from None
 
 
 def service(name: str) -> Any:

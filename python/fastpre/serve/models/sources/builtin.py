@@ -4,7 +4,7 @@
 |---|---|
 | `tiny` | a small CNN, 10 classes; a forward pass of one image takes about 0.34 ms on one core |
 | `heavy` | the same kind, about 75 ms for each image on one core |
-| `sleep?ms=75` | 10 classes, no computation: a batch sleeps (without the GIL) `ms`, and `ms_per_image` each image |
+| `sleep?ms=75` | 10 classes, and no computation: a batch sleeps `ms`, and `ms_per_image` for each image |
 | `detector?rows=2&columns=4&grow=1` | finds the cells of a grid, each as far as it is bright: its score is its mean; \
 `grow` makes the boxes larger than the cells, so that they overlap and reach past the border |
 
@@ -18,14 +18,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Network, Options
-from ..libraries import seeded
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
 from ..tasks.detection import Lists
+from ..weights import seeded
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +56,15 @@ def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
             network = _Sleep(**parameters) if target == "sleep" else ModuleNetwork(_cnn(target, **parameters))
     except TypeError as e:
         raise ModelUnavailable(f"builtin:{target}: {e}") from e
-    fields: SpecFields = {}
-    read = tasks.reader("classification", options)
-    return Found(network=network, platform="builtin", task="classification", fields=fields, read=read, labels=LABELS)
+    task = options.task or "classification"
+    return Found(
+        network=network,
+        platform="builtin",
+        task=task,
+        fields={},
+        read=tasks.reader(task, options),
+        labels=LABELS,
+    )
 
 
 def _detector(parameters: Mapping[str, Any], options: Options) -> Found:
@@ -67,10 +72,14 @@ def _detector(parameters: Mapping[str, Any], options: Options) -> Found:
         network = _Grid(**parameters)
     except (TypeError, ValueError) as e:
         raise ModelUnavailable(f"builtin:detector: {e}") from e
-    fields: SpecFields = {"resize": (_Grid.SIZE, _Grid.SIZE), "crop": None, "mean": None, "std": None}
-    read = Lists(options.max_detections)
-    labels = tuple(f"cell {index}" for index in range(network.cells))
-    return Found(network=network, platform="builtin", task="detection", fields=fields, read=read, labels=labels)
+    return Found(
+        network=network,
+        platform="builtin",
+        task="detection",
+        fields={"resize": (_Grid.SIZE, _Grid.SIZE), "crop": None, "mean": None, "std": None},
+        read=Lists(options.max_detections),
+        labels=tuple(f"cell {index}" for index in range(network.cells)),
+    )
 
 
 def _cnn(name: str) -> nn.Module:

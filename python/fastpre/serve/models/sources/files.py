@@ -64,6 +64,7 @@ def described(
         fields=fields,
         read=tasks.reader(task, options),
         labels=sidecar.labels,
+        labels_are_given=bool(sidecar.labels),
         fixed_batch=shape.batch if shape else 0,
     )
 

@@ -13,9 +13,9 @@ from typing import Any
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Options
-from ..libraries import seeded
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
+from ..weights import seeded
 
 __all__ = ["ATTRIBUTES", "find"]
 

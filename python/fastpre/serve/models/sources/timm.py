@@ -12,9 +12,10 @@ from ....interop import timm as interop
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Options
-from ..libraries import fetching, required, seeded
+from ..libraries import required
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
+from ..weights import fetching, seeded
 
 if TYPE_CHECKING:
     from torch import nn

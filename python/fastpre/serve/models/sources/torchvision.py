@@ -17,10 +17,11 @@ from ....typing import SpecFields
 from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Options
-from ..libraries import fetching, required, seeded
+from ..libraries import required
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
 from ..tasks import detection
+from ..weights import fetching, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -45,18 +46,23 @@ def find(target: str, parameters: Mapping[str, Any], options: Options) -> Found:
     module = _made(builder, target, parameters, weights, options)
     labels = tuple(weights.meta.get("categories", ()))
     if kind == "detection":
-        network = ModuleNetwork(module, _as_list)
-        read = detection.Lists(options.max_detections)
+        if options.task not in (None, kind):
+            raise ModelUnavailable(f"torchvision:{target} detects objects; it has no task {options.task!r}")
         return Found(
-            network=network, platform="torchvision", task=kind, fields=_whole(module), read=read, labels=labels
+            network=ModuleNetwork(module, _as_list),
+            platform="torchvision",
+            task=kind,
+            fields=_whole(module),
+            read=detection.Lists(options.max_detections),
+            labels=labels,
         )
-    task = "segmentation" if kind == "segmentation" else "classification"
     preset = weights.transforms()
+    task = options.task or ("segmentation" if kind == "segmentation" else "classification")
     return Found(
         network=ModuleNetwork(module),
         platform="torchvision",
         task=task,
-        fields=_squashed(preset) if task == "segmentation" else interop.fields(preset),
+        fields=_squashed(preset) if kind == "segmentation" else interop.fields(preset),
         read=tasks.reader(task, options),
         labels=labels,
     )

@@ -20,10 +20,11 @@ from .. import tasks
 from ..errors import ModelUnavailable
 from ..found import Found, Options, Reader
 from ..labels import labels_of
-from ..libraries import fetching, required, seeded
+from ..libraries import required
 from ..modules import ModuleNetwork
 from ..references import did_you_mean
 from ..tasks import detection
+from ..weights import fetching, seeded
 
 if TYPE_CHECKING:
     import torch

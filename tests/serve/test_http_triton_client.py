@@ -1,4 +1,4 @@
-"""The unmodified clients of Triton and KServe against the HTTP server."""
+"""The unmodified HTTP clients of Triton, synchronous and asyncio's, against the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from fastpre.serve.protocol.regions import Regions
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # theirs, at import
-    import kserve
     import tritonclient.http as triton
     import tritonclient.http.aio as triton_aio
     import tritonclient.utils.shared_memory as shared_memory
@@ -164,6 +163,11 @@ def test_triton_shared_memory(client: Any) -> None:
         output.set_shared_memory("out", 80)
         with pytest.raises(InferenceServerException, match="'out' has 64 bytes"):
             client.infer("mirror", [tensor], outputs=[output])
+        for size, reason in ((0, "input 'x': shared_memory_byte_size is 0"), (2**27, "more than 67108864 bytes")):
+            tensor.set_shared_memory("in/a", size)
+            with pytest.raises(InferenceServerException, match=reason):
+                client.infer("mirror", [tensor])
+        tensor.set_shared_memory("in/a", 16)
         client.unregister_system_shared_memory("in/a")
         with pytest.raises(InferenceServerException, match="there is no shared memory region 'in/a'"):
             client.infer("mirror", [tensor])
@@ -246,37 +250,5 @@ def test_triton_asyncio(address: serving.Address) -> None:
             assert (await client.get_model_metadata("classify"))["name"] == "classify"
             with pytest.raises(InferenceServerException, match="there is no model 'other'"):
                 await client.infer("other", [image_input(images)])
-
-    asyncio.run(use())
-
-
-def test_kserve(address: serving.Address, service: serving.FakeService) -> None:
-    def request(images: list[bytes]) -> Any:
-        tensor = kserve.InferInput("image", [len(images)], "BYTES")
-        tensor.set_data_from_numpy(np.array(images, object), binary_data=True)
-        return kserve.InferRequest(model_name="classify", infer_inputs=[tensor])
-
-    async def use() -> None:
-        client = kserve.InferenceRESTClient(kserve.inference_client.RESTConfig(protocol="v2"))
-        try:
-            assert await client.is_server_live(address.url)
-            assert await client.is_server_ready(address.url)
-            assert await client.is_model_ready(address.url, "classify")
-            assert not await client.is_model_ready(address.url, "other")
-            result = await client.infer(address.url, request([b"\xff\xd8", b"\xff"]), model_name="classify")
-            np.testing.assert_array_equal(result.outputs[0].as_numpy(), expected([b"\xff\xd8", b"\xff"]))
-            pixels = kserve.InferInput("x", [1, 2], "FP32", data=[1.5, 2.5])
-            asked = kserve.InferRequest(
-                model_name="mirror", infer_inputs=[pixels], parameters={"binary_data_output": True}
-            )
-            result = await client.infer(address.url, asked, model_name="mirror")
-            assert result.outputs[0].data == [1.5, 2.5]
-            with pytest.raises(Exception, match="not an image, '422"):
-                await client.infer(address.url, request([b"bad"]), model_name="classify")
-            service.ready = False
-            assert not await client.is_model_ready(address.url, "classify")
-        finally:
-            service.ready = True
-            await client.close()
 
     asyncio.run(use())
