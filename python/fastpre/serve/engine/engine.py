@@ -97,7 +97,7 @@ class Engine:
         rungs = (*settings.ladder, *settings.apart)
         for rung in rungs:
             rung.check(model.spec)
-        self.qualities = ("full", *(rung.name for rung in rungs))
+        self.qualities: tuple[str, ...] = ("full", *(rung.name for rung in rungs))
         self.specs = [model.spec, *(rung.spec for rung in rungs)]
         self._header = Preprocessor(model.spec)
         self._lock = threading.Lock()

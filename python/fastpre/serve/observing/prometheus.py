@@ -39,6 +39,9 @@ class Models(Collector):
         """All metrics."""
         requests = CounterMetricFamily("fastpre_requests", "Requests by outcome.", labels=["model", "code"])
         images = CounterMetricFamily("fastpre_images", "Images answered, by quality.", labels=["model", "quality"])
+        cascade = CounterMetricFamily(
+            "fastpre_cascade", "Images by what became of the cheap pass.", labels=["model", "outcome"]
+        )
         moves = CounterMetricFamily("fastpre_moves", "Images copied so that a batch had no hole.", labels=["model"])
         latency = HistogramMetricFamily("fastpre_request_seconds", "First byte to answer.", labels=["model"])
         stages = HistogramMetricFamily("fastpre_stage_seconds", "Of each image.", labels=["model", "stage"])
@@ -48,13 +51,17 @@ class Models(Collector):
                 for code, count in recorder.outcomes.items():
                     requests.add_metric([name, code], count)
                 for rung, count in recorder.qualities.items():
-                    images.add_metric([name, self._engines[name].qualities[rung]], count)
+                    images.add_metric([name, recorder.rungs[rung]], count)
+                if recorder.cheap is not None:
+                    kept = recorder.qualities[recorder.cheap]
+                    cascade.add_metric([name, "kept"], kept)
+                    cascade.add_metric([name, "retried"], recorder.qualities.total() - kept)
                 moves.add_metric([name], recorder.moves)
                 _add(latency, [name], recorder.latency)
                 for stage in STAGES:
                     _add(stages, [name, stage], recorder.stages[stage])
                 _add(sizes, [name], recorder.sizes)
-        yield from (requests, images, moves, latency, stages, sizes)
+        yield from (requests, images, cascade, moves, latency, stages, sizes)
         yield from self._gauges()
         lag = HistogramMetricFamily("fastpre_event_loop_lag_seconds", "How late the event loop is.")
         _add(lag, [], self._lag.histogram)

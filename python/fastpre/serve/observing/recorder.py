@@ -47,6 +47,10 @@ class BatchCount:
 class Recorder:
     """Counts of one model. Any thread may write and read.
 
+    Args:
+        rungs: names of the qualities.
+        cheap: which of them answers of a cascade's first pass have; None: there is no cascade.
+
     Attributes:
         images: that had an answer.
         batches: by size.
@@ -59,7 +63,9 @@ class Recorder:
         failures: the last ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rungs: Sequence[str] = ("full",), cheap: int | None = None) -> None:
+        self.rungs = rungs
+        self.cheap = cheap
         self.lock = threading.Lock()
         self.images = 0
         self.batches: dict[int, BatchCount] = collections.defaultdict(BatchCount)
@@ -87,6 +93,10 @@ class Recorder:
         self.images += 1
         self.qualities[item.rung] += 1
         stages = self.stages
+        if item.stages is not None:  # two engines had it: their times by stage are added
+            for name, histogram in stages.items():
+                histogram.add(sum(ms for stage, ms in item.stages.items() if stage.rpartition(".")[2] == name) * 1e-3)
+            return
         stages["queue"].add(item.begun - item.job.arrived)
         stages["preprocess"].add(item.ready - item.begun)
         stages["batch"].add(item.run - item.ready)
@@ -101,6 +111,10 @@ class Recorder:
             self.sizes.add(size)
             self.moves += moves
             self.last_inference = time.time()
+
+    def batches_alone(self) -> Batches:
+        """An observer that counts an engine's batches here, and not its images: a relay counts those."""
+        return Batches(self)
 
     # --- the service ---
 
@@ -126,3 +140,13 @@ class Recorder:
         if not values:
             return []
         return [values[min(len(values) - 1, int(share * len(values)))] for share in shares]
+
+
+class Batches:
+    """See `Recorder.batches_alone`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.batch = recorder.batch
+
+    def job(self, job: Job) -> None:
+        """Counts nothing."""

@@ -199,7 +199,6 @@ class Passage:
     def _join(self, others: Sequence[Item]) -> None:
         first, item = self._first, self._item
         assert first is not None
-        begun = time.monotonic()
         try:
             item.outputs, item.rung = self._relay.joint.joined(first, others)
         except Exception:
@@ -207,18 +206,20 @@ class Passage:
             self._end(ServeError("the pipeline failed; the server's log says why"))
             return
         item.record = first.record
-        item.stages = self._stages(first, others, time.monotonic() - begun)
+        item.stages = self._stages(first, others)
         self._end(None)
 
-    def _stages(self, first: Item, others: Sequence[Item], join_s: float) -> dict[str, float]:
-        """Milliseconds by stage; of the second engine those of the image that was done last."""
-        stages = {"reserve": (first.job.arrived - self._trip.arrived) * 1e3}
+    def _stages(self, first: Item, others: Sequence[Item]) -> dict[str, float]:
+        """Milliseconds by stage, without a gap; of the second engine those of the image that was done last.
+
+        `queue` is the wait for places downstream. `second.queue` begins with the first engine's answer.
+        """
+        stages = {"queue": (first.job.arrived - self._trip.arrived) * 1e3}
         stages.update({f"first.{name}": value for name, value in stages_ms(first).items()})
         if others:
             last = max(others, key=lambda item: item.finished)
-            stages["between"] = (last.job.arrived - first.finished) * 1e3
             stages.update({f"second.{name}": value for name, value in stages_ms(last).items()})
-        stages["join"] = join_s * 1e3
+            stages["second.queue"] += (last.job.arrived - first.finished) * 1e3
         return stages
 
     def _end(self, error: Exception | None) -> None:
