@@ -52,7 +52,7 @@ class Instant:
 async def answer(raw: bytes) -> bytes:
     """From bytes to bytes, without gRPC."""
     asked = message("inference.ModelInferRequest").FromString(raw)
-    request = infer_request(asked, Regions(), arrived=time.monotonic(), max_bytes=1 << 26)
+    request = infer_request(asked, Regions(), received=time.monotonic(), max_bytes=1 << 26)
     return bytes(infer_response(await Instant().infer(request), (), (), Regions()).SerializeToString())
 
 

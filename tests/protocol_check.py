@@ -27,7 +27,7 @@ def check_grpc(raw: bytes, regions: Regions) -> InferRequest | ServeError | None
     except BadRequest:
         return None
     try:
-        request = infer_request(asked, regions, arrived=1.0, max_bytes=MAX_BYTES)
+        request = infer_request(asked, regions, received=1.0, max_bytes=MAX_BYTES)
     except ServeError as error:
         refusal = error
     else:
@@ -63,10 +63,10 @@ def check_request(request: InferRequest) -> None:
     for output in request.outputs:
         assert output.classification >= 0
         if output.region is not None:
-            assert output.region.size > 0
+            assert output.region.size >= 0
             assert output.region.offset >= 0
     assert request.priority >= 0
-    assert request.deadline is None or request.deadline > request.arrived
+    assert request.deadline is None or request.deadline > request.received
 
 
 def check_input(tensor: InputTensor) -> None:

@@ -76,7 +76,10 @@ def imports(module: str, modules: dict[str, str]) -> set[str]:
                 found.add(base)
         elif by_name and isinstance(node, ast.Constant) and isinstance(node.value, str):
             text = node.value.partition(":")[0]
-            found |= {text.removeprefix("fastpre."), joined(package, text.removeprefix("."))} & (modules.keys() - {""})
+            # "load" in fastpre.serve is its function; the module would be "fastpre.load".
+            absolute = text.startswith("fastpre.")
+            named = {text.removeprefix("fastpre.") if absolute else joined(package, text.removeprefix("."))}
+            found |= named & (modules.keys() - {""})
     return found - {module}
 
 

@@ -1,4 +1,4 @@
-"""The command line: `fastpre run`, `pack`, `serve`, `inspect`, `doctor`, `bench`."""
+"""The command line: `fastpre run`, `pack`, `serve`, `load`, `inspect`, `doctor`, `bench`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    all is fine
   1    an image failed (`run` and `pack`: only with --strict, or
-       when not one image is usable)
+       when not one image is usable); `load`: requests failed
   2    wrong usage, or something is missing on this machine
   130  stopped by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP
 """
@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "fastpre.cli.run:run",
     "pack": "fastpre.cli.pack:pack",
     "serve": "fastpre.cli.serve:serve",
+    "load": "fastpre.cli.load:load",
     "inspect": "fastpre.cli.inspect:inspect",
     "doctor": "fastpre.cli.doctor:doctor",
     "bench": "fastpre.cli.bench:bench",
@@ -87,6 +88,7 @@ class LazyGroup(Command, click.Group):
         "fastpre run photos/ -o photos.safetensors --preview sheet.png",
         "fastpre pack train/ -o shards/ --resize 500 --transcode",
         "fastpre serve --model torchvision:resnet18",
+        "fastpre load http://127.0.0.1:8000 photos/ --rate 200",
         "fastpre inspect cat.jpg",
         "fastpre doctor",
         "fastpre bench photos/",

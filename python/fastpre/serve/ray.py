@@ -8,7 +8,8 @@ ray.serve.run(application(["torchvision:resnet18"], replicas=2, max_replicas=8))
 ```
 
 Ray adds replicas, replaces those that die, and spreads them over machines. It is no way to a lower latency: its proxy
-and its router pass each request on between processes (docs/serving.md has figures). A request whose replica dies is answered with an error by the proxy; it is not run again.
+and its router pass each request on between processes (docs/serving.md has figures). A request whose replica dies is
+answered with an error by the proxy; it is not run again.
 
 Needs `pip install "ray[serve]>=2.50"`.
 """

@@ -12,6 +12,7 @@ from .engine import Engine
 from .engine.engine import stages_ms
 from .errors import BadRequest, Draining, NotFound, Overloaded, ServeError
 from .inference import InferRequest, InferResponse, InputTensor, ModelInfo, OutputTensor
+from .models.info import PIXELS
 from .observing.recorder import Recorder
 from .observing.triton import statistics
 from .scheduling.items import Item, Job, Pixels, Prepared
@@ -195,7 +196,7 @@ def _images(inputs: Sequence[InputTensor], info: ModelInfo) -> list[Any]:
         raise BadRequest(f"input {tensor.name!r} must be {wanted.datatype}, got {tensor.datatype}")
     if isinstance(tensor.data, np.ndarray):
         _check_shape(tensor, wanted.shape)
-        kind = Pixels if wanted.datatype == "UINT8" and wanted.shape[-1] in (1, 3) else Prepared
+        kind = Pixels if wanted.name == PIXELS else Prepared
         images: list[Any] = [kind(array) for array in tensor.data]
     else:
         if len(tensor.shape) not in (1, 2) or (len(tensor.shape) == 2 and tensor.shape[1] != 1):

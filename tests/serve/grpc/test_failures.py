@@ -195,6 +195,33 @@ def test_admission_comes_before_the_message(server: Served, channel: grpc.Channe
     assert channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"") == b"\x08\1"
 
 
+def test_a_fault_in_admission_is_not_shown(server: Served, channel: grpc.Channel) -> None:
+    def fault() -> None:
+        raise RuntimeError("a secret")
+
+    server.server._state.admit = fault
+    found = failure(lambda: channel.unary_unary(INFER)(one_image().SerializeToString()))
+    assert (found.code().name, found.details()) == ("INTERNAL", "internal error; the server's log says more")
+
+
+def test_calls_have_a_largest_number_and_probes_still_pass(image: Any) -> None:
+    with served(max_calls=2) as server, Client(server.url) as client:
+        server.service.answer, _ = blocking()
+        calls = [client.async_infer("net", [image], lambda result, error: None) for _ in range(2)]
+        until(lambda: server.service.running == 2)
+        client.start_stream(lambda result, error: None)
+        with pytest.raises(InferenceServerException, match="2 calls are running") as caught:
+            client.infer("net", [image])
+        assert caught.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+        assert client.is_server_live()
+        for call in calls:
+            call.cancel()
+        until(lambda: not server.server._state.running)
+        client.stop_stream()
+        server.service.answer = answer_at_once
+        assert client.infer("net", [image]).as_numpy("sizes").tolist() == [1000, 2]
+
+
 def test_a_message_that_does_not_arrive() -> None:
     stop = threading.Event()
 

@@ -16,8 +16,8 @@ def test_what_clients_are_told() -> None:
     assert (info.name, info.versions, info.platform, info.task) == ("ten", ("1", "2"), "builtin", "classification")
     assert info.max_batch == 16
     assert info.inputs == (
-        TensorInfo("IMAGE", "BYTES", (-1,)),
-        TensorInfo("PIXELS", "UINT8", (-1, 224, 224, 3)),
+        TensorInfo("IMAGE", "BYTES", (-1, 1)),
+        TensorInfo("PIXELS", "UINT8", (-1, -1, -1, 3)),
         TensorInfo("INPUT", "FP32", (-1, 3, 224, 224)),
     )
     assert info.outputs == (TensorInfo("logits", "FP32", (-1, 10)),)
@@ -27,9 +27,9 @@ def test_what_clients_are_told() -> None:
 @pytest.mark.parametrize(
     ("fields", "pixels", "model_input"),
     [
-        ({"color": "L", "crop": 32}, ("UINT8", (-1, 32, 32, 1)), ("FP32", (-1, 1, 32, 32))),
-        ({"dtype": "bfloat16", "crop": (8, 9)}, ("UINT8", (-1, 8, 9, 3)), ("BF16", (-1, 3, 8, 9))),
-        ({"dtype": "uint8", "resize": (8, 9), "crop": None}, ("UINT8", (-1, 8, 9, 3)), ("UINT8", (-1, 3, 8, 9))),
+        ({"color": "L", "crop": 32}, ("UINT8", (-1, -1, -1, 1)), ("FP32", (-1, 1, 32, 32))),
+        ({"dtype": "bfloat16", "crop": (8, 9)}, ("UINT8", (-1, -1, -1, 3)), ("BF16", (-1, 3, 8, 9))),
+        ({"dtype": "uint8", "resize": (8, 9), "crop": None}, ("UINT8", (-1, -1, -1, 3)), ("UINT8", (-1, 3, 8, 9))),
     ],
 )
 def test_inputs_are_as_the_spec_makes_them(fields: dict[str, object], pixels: object, model_input: object) -> None:

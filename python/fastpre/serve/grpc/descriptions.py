@@ -15,8 +15,16 @@ from .state import State
 
 __all__ = ["EXTENSIONS", "Descriptions"]
 
-# What ServerMetadata says beyond the core protocol.
-EXTENSIONS = ("classification", "model_configuration", "schedule_policy", "statistics", "system_shared_memory")
+# What ServerMetadata says beyond the core protocol, by Triton's names.
+EXTENSIONS = (
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+    "system_shared_memory",
+)
 
 
 class Unimplemented(ServeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from ..errors import BadRequest, NotFound
@@ -45,10 +46,8 @@ class Health:
                 last = status
             if draining:
                 return
-            try:
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._state.draining.wait(), WATCH_S)
-            except asyncio.TimeoutError:
-                continue
 
     def _status(self, service: str) -> int:
         if service not in SERVICES:

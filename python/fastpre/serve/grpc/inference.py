@@ -12,6 +12,7 @@ import grpc
 
 from ..errors import BadRequest, ServeError, TooSlow
 from ..inference import InferRequest
+from ..protocol.http_response import server_timing
 from ..protocol.messages import infer_request, infer_response
 from ..protocol.regions import Regions
 from ..protocol.schema import message, parsed
@@ -19,11 +20,6 @@ from .refusal import refuse
 from .state import State
 
 __all__ = ["Inference"]
-
-
-def server_timing(stages_ms: Mapping[str, float]) -> str:
-    """Stage times as the value of a `Server-Timing` header (W3C)."""
-    return ", ".join(f"{stage};dur={milliseconds:.3f}" for stage, milliseconds in stages_ms.items())
 
 
 class Inference:
@@ -42,11 +38,10 @@ class Inference:
             context: of grpc.aio.
         """
         try:
-            request = self.request(parsed(self.message, await self._body(context)), context)
-            request.received = received
+            request = self.request(parsed(self.message, await self._body(context)), context, received)
             response, stages_ms = await self.answer(request)
             if stages_ms:
-                context.set_trailing_metadata((("server-timing", server_timing(stages_ms)),))
+                context.set_trailing_metadata((("server-timing", server_timing(stages_ms).decode()),))
             return bytes(response.SerializeToString())
         except asyncio.CancelledError:
             # Mostly the client has gone, and this goes nowhere. But if a task inside the service was cancelled, the
@@ -57,17 +52,19 @@ class Inference:
         except Exception as error:
             await refuse(context, error)
 
-    def request(self, asked: Any, context: Any) -> InferRequest:
-        """The request of a message that has just arrived; the call's deadline is its deadline, too.
+    def request(self, asked: Any, context: Any, received: float) -> InferRequest:
+        """The request of a message that has just arrived, and began to at `received`.
+
+        The call's deadline is its deadline, too.
 
         Raises:
             ServeError: it is malformed.
         """
-        arrived = time.monotonic()
-        request = infer_request(asked, self._regions, arrived=arrived, max_bytes=self.state.limits.message_bytes)
+        request = infer_request(asked, self._regions, received=received, max_bytes=self.state.limits.message_bytes)
+        request.arrived = time.monotonic()
         remaining = context.time_remaining()
         if remaining is not None:
-            ends = arrived + float(remaining)
+            ends = request.arrived + float(remaining)
             request.deadline = ends if request.deadline is None else min(request.deadline, ends)
         for key, value in context.invocation_metadata():
             if key == "traceparent":

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from ..errors import ServeError, Unauthorized
+from ..errors import Overloaded, Unauthorized
 from ..protocol.schema import message, parsed, service
 from .descriptions import Descriptions
 from .health import Health
@@ -65,13 +65,21 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def service(self, handler_call_details: Any) -> Any:
         """The handler of a call; None: there is no such call, which gRPC answers."""
-        method = handler_call_details.method
-        if self._key is not None and method not in OPEN and not self._allowed(handler_call_details):
-            return _refusal(Unauthorized("the API key is missing or wrong"))
+        try:
+            return self._handler(handler_call_details)
+        except Exception as error:  # also a fault of ours: gRPC would send its text to the client
+            return _refusal(error)
+
+    def _handler(self, details: Any) -> Any:
+        method, state = details.method, self._state
+        if self._key is not None and method not in OPEN and not self._allowed(details):
+            raise Unauthorized("the API key is missing or wrong")
+        if method in (INFER, STREAM) and len(state.running) >= state.limits.calls:
+            raise Overloaded(f"{state.limits.calls} calls are running, and that is the most")
         if method == INFER:
-            refused = self._state.admit()
+            refused = state.admit()
             if refused is not None:
-                return _refusal(refused)
+                raise refused
             # As a stream of one, so that it runs before the message is there: it may be late, and is timed.
             answer = functools.partial(_infer, self._inference, time.monotonic())
             return grpc.stream_unary_rpc_method_handler(answer)
@@ -91,11 +99,13 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 async def _infer(inference: Inference, received: float, _: Any, context: Any) -> bytes:
-    return await inference.infer(received, context)
+    with inference.state.run():
+        return await inference.infer(received, context)
 
 
 async def _stream(inference: Inference, _: Any, context: Any) -> None:
-    await Stream(inference, context).run()
+    with inference.state.run():
+        await Stream(inference, context).run()
 
 
 async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, context: Any) -> bytes:
@@ -105,7 +115,7 @@ async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, contex
         await refuse(context, error)
 
 
-def _refusal(error: ServeError) -> Any:
+def _refusal(error: Exception) -> Any:
     """A handler that reads nothing and refuses."""
 
     async def answer(_: Any, context: Any) -> None:

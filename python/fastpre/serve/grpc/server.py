@@ -40,7 +40,7 @@ class GrpcServer:
         """Ends the server: it reports itself not ready and takes no new calls; those that run have `grace_s` seconds.
 
         Streams end as soon as they have answered what they have read. Returns when everything has ended, or at most
-        a second after the grace.
+        two seconds after the grace.
         """
         self._state.draining.set()
         # Watchers and idle streams hear of it before connections are told to go.
@@ -48,6 +48,10 @@ class GrpcServer:
         # A call that was cancelled and has not ended a second later is left behind.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._server.stop(grace_s), grace_s + 1)
+        # What the grace has cut off has been cancelled, which takes a moment; the loop may be closed after this.
+        if self._state.running:
+            await asyncio.wait(self._state.running, timeout=1)
+            await asyncio.sleep(0)
 
 
 async def start(
@@ -77,13 +81,13 @@ async def start(
         max_message_bytes: of one message that arrives; also of one request's inputs in shared memory.
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
-        max_calls: calls at a time; more are refused with RESOURCE_EXHAUSTED.
+        max_calls: inferences and streams at a time; more are refused with RESOURCE_EXHAUSTED.
 
     Raises:
         OSError: the port cannot be bound, or a file of `tls` cannot be read.
         ValueError: the files of `tls` are no certificate and key.
     """
-    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed))
+    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls))
     router = Router(Inference(regions, state), Descriptions(service, regions, state), Health(state), state, api_key)
     server = grpc.aio.server(
         options=(
@@ -97,7 +101,6 @@ async def start(
             # gRPC itself closes connections of clients that ask more than every five minutes.
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ),
-        maximum_concurrent_rpcs=max_calls,
     )
     server.add_generic_rpc_handlers((router,))
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

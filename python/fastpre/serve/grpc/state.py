@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..errors import ServeError
 from ..inference import Service
@@ -20,11 +22,13 @@ class Limits:
         message_bytes: of one message that arrives, decompressed; also of one request's inputs in shared memory.
         body_s: seconds within which a request's message must have arrived.
         streamed: requests of one stream that are worked on at a time.
+        calls: inferences and streams at a time; probes and descriptions are always answered.
     """
 
     message_bytes: int
     body_s: float
     streamed: int
+    calls: int
 
 
 @dataclasses.dataclass(slots=True)
@@ -34,14 +38,27 @@ class State:
     Attributes:
         admit: says of each inference, before its message is read, why it is refused, if it is.
         draining: set once no more work is taken.
+        running: the tasks of inferences and streams.
     """
 
     service: Service
     admit: Callable[[], ServeError | None]
     limits: Limits
     draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    running: set[asyncio.Task[Any]] = dataclasses.field(default_factory=set)
 
     @property
     def ready(self) -> bool:
         """True if inferences are taken."""
         return self.service.ready and not self.draining.is_set()
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[None]:
+        """The task that enters belongs to a call that runs."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.running.add(task)
+        try:
+            yield
+        finally:
+            self.running.discard(task)

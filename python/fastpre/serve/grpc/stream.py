@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import grpc
@@ -81,13 +82,14 @@ class Stream:
             draining.cancel()
 
     async def _answer(self, raw: bytes) -> None:
-        asked: Any = None
+        asked, received = None, time.monotonic()
         try:
             refused = self._state.admit()
             asked = parsed(self._inference.message, raw)
             if refused is not None:
                 raise refused
-            response, _ = await self._inference.answer(self._inference.request(asked, self._context))
+            request = self._inference.request(asked, self._context, received)
+            response, _ = await self._inference.answer(request)
             sent = self._message(infer_response=response)
         except asyncio.CancelledError:
             if self._abandoned:

@@ -4,7 +4,7 @@ A request has one of these inputs:
 
 | input | datatype | shape | what |
 |---|---|---|---|
-| `IMAGE` | BYTES | (-1,) | encoded images, of any size |
+| `IMAGE` | BYTES | (-1, 1); or (-1,) | encoded images, of any size |
 | `PIXELS` | UINT8 | (-1, -1, -1, C) | decoded images, of any size, the same for all of one request: everything but \
 decoding is done; C is 3 (RGB), or 1 (gray) for models of gray images |
 | `INPUT` | FP32 (FP16, BF16, UINT8) | (-1, C, H, W) | the model's input itself, preprocessed by the client |
@@ -37,7 +37,7 @@ def model_info(model: Described, *, max_batch: int, versions: tuple[str, ...] = 
         raise ValueError(f"{model.name}: the Spec's output size depends on the image; give it a crop or (H, W)")
     channels = model.spec.channels
     inputs = (
-        TensorInfo(IMAGE, "BYTES", (-1,)),
+        TensorInfo(IMAGE, "BYTES", (-1, 1)),
         TensorInfo(PIXELS, "UINT8", (-1, -1, -1, channels)),
         TensorInfo(INPUT, _DATATYPES[model.spec.dtype_name], (-1, channels, *size)),
     )

@@ -18,6 +18,7 @@ from ..inference import (
     RequestedOutput,
     SharedRegion,
 )
+from . import fields
 from .classification import classified
 from .regions import Regions
 from .schema import message
@@ -27,9 +28,9 @@ __all__ = ["infer_request", "infer_response", "parameters"]
 
 # Elements of one input in typed `contents`. Each becomes a Python number on its way, 23 ns: a tenth of a second.
 MAX_TYPED = 4 * 2**20
-MAX_TENSORS = 64  # inputs, and outputs, of one request
 MAX_PARAMETERS = 64  # of a request, and of each tensor
 
+_TAKEN = frozenset(("priority", "timeout", "sequence_id", "sequence_start", "sequence_end"))
 _CONTENTS = {
     "BOOL": "bool_contents",
     "UINT8": "uint_contents",
@@ -46,15 +47,16 @@ _CONTENTS = {
 }
 
 
-def infer_request(received: Any, regions: Regions, *, arrived: float, max_bytes: int) -> InferRequest:
+def infer_request(asked: Any, regions: Regions, *, received: float, max_bytes: int) -> InferRequest:
     """What a ModelInferRequest asks for.
 
-    Its parameters `priority` and `timeout` (microseconds from `arrived` on) become attributes of the result.
+    Its parameters `priority` and `timeout` (microseconds from `received` on) become attributes of the result; those of
+    sequences are left out, as over HTTP.
 
     Args:
-        received: the message.
+        asked: the message.
         regions: where inputs and outputs in shared memory are.
-        arrived: `time.monotonic()`.
+        received: `time.monotonic()`.
         max_bytes: of all inputs in shared memory together.
 
     Raises:
@@ -62,20 +64,20 @@ def infer_request(received: Any, regions: Regions, *, arrived: float, max_bytes:
         BodyTooLarge: inputs in shared memory have too many bytes.
         NotFound: a region of shared memory is not registered.
     """
-    extra = parameters(received.parameters, "the request")
-    priority = _integer(extra, "priority", "the request")
-    timeout_us = _integer(extra, "timeout", "the request")
+    where = "the request"
+    extra = parameters(asked.parameters, where)
+    timeout_us = fields.size(extra, "timeout", where, 0)
     return InferRequest(
-        model=received.model_name,
-        version=received.model_version,
-        id=received.id,
-        inputs=_inputs(received, regions, max_bytes),
-        outputs=_requested(received.outputs, regions),
-        parameters=extra,
-        received=arrived,
-        arrived=arrived,
-        deadline=arrived + timeout_us / 1e6 if timeout_us else None,
-        priority=priority,
+        model=asked.model_name,
+        version=asked.model_version,
+        id=asked.id,
+        inputs=_inputs(asked, regions, max_bytes),
+        outputs=_requested(asked.outputs, regions),
+        parameters={key: value for key, value in extra.items() if key not in _TAKEN} if extra else extra,
+        received=received,
+        arrived=received,
+        deadline=received + timeout_us * 1e-6 if timeout_us else None,
+        priority=fields.size(extra, "priority", where, 0),
     )
 
 
@@ -96,35 +98,28 @@ def parameters(entries: Mapping[str, Any], owner: str) -> dict[str, bool | int |
     return found
 
 
-def _integer(extra: dict[str, bool | int | float | str], key: str, owner: str) -> int:
-    """Takes a parameter that is a number from 0 up out of the dict; 0 if it is not there."""
-    value = extra.pop(key, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadRequest(f"parameter {key!r} of {owner} is {value!r}; it takes a whole number from 0 up")
-    return value
-
-
-def _region(extra: dict[str, bool | int | float | str], owner: str) -> SharedRegion | None:
+def _region(extra: dict[str, bool | int | float | str], where: str) -> SharedRegion | None:
     """Takes the parameters that name shared memory out of the dict."""
     if "shared_memory_region" not in extra:
         return None
-    name = extra.pop("shared_memory_region")
-    if not isinstance(name, str):
-        raise BadRequest(f"parameter 'shared_memory_region' of {owner} is {name!r}; it takes a name")
-    size = _integer(extra, "shared_memory_byte_size", owner)
-    if not size:
-        raise BadRequest(f"{owner} is in shared memory and has no 'shared_memory_byte_size'")
-    return SharedRegion(name, _integer(extra, "shared_memory_offset", owner), size)
+    region = SharedRegion(
+        fields.text(extra, "shared_memory_region", where),
+        fields.size(extra, "shared_memory_offset", where, 0),
+        fields.size(extra, "shared_memory_byte_size", where),
+    )
+    for key in ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"):
+        extra.pop(key, None)
+    return region
 
 
-def _inputs(received: Any, regions: Regions, max_bytes: int) -> list[InputTensor]:
-    raws = received.raw_input_contents
-    if len(received.inputs) > MAX_TENSORS:
-        raise BadRequest(f"the request has {len(received.inputs)} inputs; the most is {MAX_TENSORS}")
+def _inputs(asked: Any, regions: Regions, max_bytes: int) -> list[InputTensor]:
+    raws = asked.raw_input_contents
+    if len(asked.inputs) > fields.MAX_TENSORS:
+        raise BadRequest(f"the request has {len(asked.inputs)} inputs; the most is {fields.MAX_TENSORS}")
     found: list[InputTensor] = []
     taken = 0
     shared_bytes = 0
-    for tensor in received.inputs:
+    for tensor in asked.inputs:
         name, datatype = tensor.name, tensor.datatype
         if not name or any(name == other.name for other in found):
             raise BadRequest(f"input {name!r} is there twice" if name else "an input has no name")
@@ -181,15 +176,16 @@ def _typed(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> A
 
 
 def _requested(outputs: Any, regions: Regions) -> list[RequestedOutput]:
-    if len(outputs) > MAX_TENSORS:
-        raise BadRequest(f"the request asks for {len(outputs)} outputs; the most is {MAX_TENSORS}")
+    if len(outputs) > fields.MAX_TENSORS:
+        raise BadRequest(f"the request asks for {len(outputs)} outputs; the most is {fields.MAX_TENSORS}")
     found: list[RequestedOutput] = []
     for tensor in outputs:
         owner = f"output {tensor.name!r}"
         if any(tensor.name == other.name for other in found):
             raise BadRequest(f"{owner} is asked for twice")
         extra = parameters(tensor.parameters, owner)
-        classification = _integer(extra, "classification", owner)
+        classification = fields.size(extra, "classification", owner, 0)
+        extra.pop("classification", None)
         region = _region(extra, owner)
         if region is not None:
             if classification:
