@@ -128,6 +128,10 @@ class _Grid:
 
     def prepare(self, spec: Spec, options: Options) -> Spec:
         """See `Network`."""
+        if options.num_threads is not None:
+            import torch
+
+            torch.set_num_threads(options.num_threads)
         return spec
 
     def __call__(self, batch: torch.Tensor) -> Any:
