@@ -126,18 +126,19 @@ def test_what_is_shared_is_decoded_by_the_first_who_asks() -> None:
         begun.wait(0.05)  # the others come meanwhile
         return np.zeros((box.height, box.width, 3), np.uint8)
 
-    picture = Picture(IMAGE, (HEIGHT, WIDTH), Box(0, 0, 10, 10))
+    picture = Picture(IMAGE, (HEIGHT, WIDTH), Box(0, 0, 10, 10), crops=4)
     threads = [threading.Thread(target=picture.pixels, args=(decode,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert calls == [Box(0, 0, 10, 10)]
+    assert picture._pixels is None  # every crop has had them
 
 
 def test_damage_is_said_to_every_crop_that_shares_it() -> None:
     cut = IMAGE[: len(IMAGE) // 2]
-    picture = Picture(cut, (HEIGHT, WIDTH), Box(0, 0, HEIGHT, WIDTH))
+    picture = Picture(cut, (HEIGHT, WIDTH), Box(0, 0, HEIGHT, WIDTH), crops=2)
     for _ in range(2):
         with pytest.raises(fastpre.CorruptImage):
             written(Crop(picture, Box(100, 0, 50, 50)), SPECS["natural"])

@@ -40,14 +40,16 @@ class Picture:
         image: compressed bytes, or uint8 (H, W, 3 or 1).
         size: (height, width) in pixels, as displayed.
         whole: the rectangle that is decoded once, for all crops; None: each crop is decoded by itself.
+        crops: how many there are. The pixels are let go of once each has asked for them.
     """
 
-    __slots__ = ("_lock", "_pixels", "image", "size", "whole")
+    __slots__ = ("_lock", "_pixels", "crops", "image", "size", "whole")
 
-    def __init__(self, image: Any, size: tuple[int, int], whole: Box | None) -> None:
+    def __init__(self, image: Any, size: tuple[int, int], whole: Box | None, crops: int = 1) -> None:
         self.image = image
         self.size = size
         self.whole = whole
+        self.crops = crops
         self._lock = threading.Lock()
         self._pixels: Array | Exception | None = None
 
@@ -63,9 +65,13 @@ class Picture:
                     self._pixels = decode(self.image, self.size, self.whole)
                 except Exception as error:  # the others need not try
                     self._pixels = error
-            if isinstance(self._pixels, Exception):
-                raise self._pixels
-            return self._pixels
+            pixels = self._pixels
+            self.crops -= 1
+            if self.crops == 0:
+                self._pixels = None
+        if isinstance(pixels, Exception):
+            raise pixels
+        return pixels
 
 
 class Crop(NamedTuple):
@@ -98,7 +104,7 @@ def crops_of(image: Any, size: tuple[int, int], boxes: Sequence[Box], cost: floa
         and sum(ends) > ROWS_MANY * max(ends)
         and around.height * around.width <= MOST_PIXELS
     )
-    picture = Picture(image, size, around if once else None)
+    picture = Picture(image, size, around if once else None, sum(box is not None for box in inside))
     if isinstance(image, np.ndarray) or not ends:
         return [Crop(picture, box) for box in boxes]
     # What is read of the stream, in rows; decoded once, each crop has its share of it.

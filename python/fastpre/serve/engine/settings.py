@@ -83,6 +83,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
+        if not 0 <= self.ladder_up_ms < self.ladder_down_ms:
+            raise ValueError(
+                f"ladder_up_ms ({self.ladder_up_ms:g}) must be at least 0 and below ladder_down_ms "
+                f"({self.ladder_down_ms:g})"
+            )
         if self.slots is not None and self.slots < max(self.batch, self.preprocess_batch):
             raise ValueError(f"slots ({self.slots}) must hold a batch of {max(self.batch, self.preprocess_batch)}")
 
