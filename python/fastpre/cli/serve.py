@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ model_ = section("Model")
 several = section("Pipelines and quality")
 batches = section("Batches and queues")
 network = section("Network")
+seeing = section("Seeing")
 MILLISECONDS = click.FloatRange(min=0)
 
 
@@ -167,6 +167,26 @@ MILLISECONDS = click.FloatRange(min=0)
     show_default=True,
     help="Between not ready and not taking requests, for load balancers.",
 )
+@seeing("--no-page", is_flag=True, help="No live page at /; health, metrics and statistics stay.")
+@seeing(
+    "--otlp",
+    metavar="URL",
+    help="Send traces to this OpenTelemetry collector (OTLP over HTTP); the OTEL_* variables work, too.",
+)
+@seeing(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Least severe lines of the log.",
+)
+@seeing(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Lines for people, or a JSON object each.",
+)
 def serve(models: tuple[str, ...], **options: Any) -> None:
     """Serve models: images in, predictions out.
 
@@ -181,14 +201,16 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise Unusable(f"{error.name} is missing: pip install 'fastpre[serve]'") from None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from fastpre.serve.building import build
     from fastpre.serve.http.limits import Limits
     from fastpre.serve.models.errors import ModelUnavailable
+    from fastpre.serve.observing import logs
+    from fastpre.serve.observing.tracing import Tracing
     from fastpre.serve.pipeline.pipeline import Pipeline
     from fastpre.serve.pipeline.rungs import CascadeChoice, RungChoice
     from fastpre.serve.server import Listen
 
+    logs.configure(options["log_level"], options["log_format"])
     bytes_ = round(options["max_body"] * 1e6)
     listen = Listen(
         host=options["host"],
@@ -200,6 +222,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         limits=Limits(max_body_bytes=bytes_, max_images=options["max_images"]),
         drain_s=options["drain"],
         drain_delay_s=options["drain_delay"],
+        page=not options["no_page"],
     )
     try:
         rungs = [RungChoice.parse(text) for text in options["rung"]]
@@ -218,11 +241,14 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         )
     except (ModelUnavailable, ValueError, ImportError) as error:
         raise Unusable(str(error)) from error
+    service.tracing = Tracing.configured(options["otlp"])
     try:
         _run(service, listen)
     finally:
         for engine in service.engines.values():
             engine.close(0)
+        if service.tracing is not None:
+            service.tracing.close()
 
 
 def _handovers(given: tuple[str, ...]) -> dict[str, str]:

@@ -31,11 +31,13 @@ class ServeError(Exception):
         reason: what is wrong, for people.
         index: which image of the request, where one is at fault.
         retry_after_s: seconds after which the same request may do better; None: it will not, or that is unknown.
+        recorded: it has been counted: each failure is, once, wherever it is seen first.
     """
 
     status = 500
     grpc = "INTERNAL"
     code = "internal"
+    recorded = False
 
     def __init__(self, reason: str, *, index: int | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(reason)

@@ -16,6 +16,8 @@ import uvicorn
 from .http.app import Application
 from .http.connection import Connection
 from .http.limits import Limits
+from .observing import page
+from .observing.live import Live
 from .observing.loop_lag import LoopLag
 from .observing.prometheus import metrics, registry
 from .protocol.regions import Regions
@@ -39,6 +41,7 @@ class Listen:
         limits: of a request.
         drain_s: how long requests that were begun may take after a signal to stop.
         drain_delay_s: how long requests are still taken after readiness has fallen, for load balancers to notice.
+        page: the live page is at `/`, and its numbers at `/v1/live`.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +53,7 @@ class Listen:
     limits: Limits = dataclasses.field(default_factory=Limits)
     drain_s: float = 10.0
     drain_delay_s: float = 0.0
+    page: bool = True
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
@@ -71,7 +75,7 @@ class Server:
     Args:
         service: with engines that are started already.
         listen: where.
-        routes: more Starlette routes, such as the live page.
+        routes: more Starlette routes.
     """
 
     def __init__(self, service: EngineService, listen: Listen, routes: Sequence[Any] = ()) -> None:
@@ -91,8 +95,11 @@ class Server:
         Raises:
             OSError: a port cannot be bound.
         """
-        listen, regions, lag = self.listen, Regions(), LoopLag()
-        collected = registry(self.service.engines, self.service.recorders, lag)
+        listen, regions = self.listen, Regions()
+        live = Live(self.service) if listen.page else None
+        lag = LoopLag(None if live is None else live.sample)
+        recorders = {**self.service.recorders, "": self.service.refusals}
+        collected = registry(self.service.engines, recorders, lag)
         app = Application(
             self.service,
             regions=regions,
@@ -100,7 +107,9 @@ class Server:
             admit=lambda _: self.service.admit(),
             api_key=listen.api_key,
             limits=listen.limits,
-            routes=self._routes,
+            routes=[*self._routes, *([] if live is None else page.routes(live))],
+            open_paths=page.OPEN_PATHS if listen.page else (),
+            refused=self.service.refused,
         )
         listener = _listener(listen.host, listen.port)
         self.port = listener.getsockname()[1]
@@ -144,6 +153,7 @@ class Server:
             admit=self.service.admit,
             max_message_bytes=listen.limits.max_body_bytes,
             body_timeout_s=listen.limits.body_timeout_s,
+            refused=self.service.refused,
         )
 
     async def _drain(self, http: Http, serving: asyncio.Task[None], grpc: Any) -> None:

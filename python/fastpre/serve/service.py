@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,9 +14,13 @@ from .engine.engine import stages_ms
 from .errors import BadRequest, Draining, NotFound, Overloaded, ServeError
 from .inference import InferRequest, InferResponse, InputTensor, ModelInfo, OutputTensor
 from .models.info import PIXELS
+from .observing.failure_log import FailureLog
 from .observing.recorder import Recorder
 from .observing.triton import statistics
 from .scheduling.items import Item, Job, Pixels, Prepared
+
+if TYPE_CHECKING:
+    from .observing.tracing import Tracing
 
 __all__ = ["EngineService", "Runner"]
 
@@ -53,6 +58,8 @@ class EngineService:
 
     Attributes:
         draining: the server will stop taking requests soon, and is not ready any more.
+        refusals: what counts the requests that came to no model.
+        tracing: told of each request; None: of none.
     """
 
     def __init__(
@@ -70,6 +77,9 @@ class EngineService:
         self.engines = engines
         self.recorders = recorders
         self.draining = False
+        self.refusals = Recorder()
+        self.tracing: Tracing | None = None
+        self._failure_log = FailureLog()
         self._infos = infos
         self._runners: dict[str, Runner] = {**engines, **(runners or {})}
         self._configs = configs or {}
@@ -143,13 +153,41 @@ class EngineService:
         """Answers one request."""
         info = self.model(request.model, request.version)
         recorder = self.recorders[info.name]
+        begun = request.received or time.monotonic()
         try:
             response = await self._infer(info, request)
-        except ServeError as error:
-            recorder.failed(error, time.monotonic() - request.received, request.id)
+        except asyncio.CancelledError:
+            recorder.abandoned(time.monotonic() - begun)
             raise
-        recorder.answered(time.monotonic() - request.received)
+        except Exception as error:
+            seen = error if isinstance(error, ServeError) else ServeError("internal error")
+            recorder.failed(seen, time.monotonic() - begun, request.id)
+            self._failure_log.failed(info.name, seen, request.id)
+            if self.tracing is not None:
+                self.tracing.failed(request, begun, seen)
+            raise
+        now = time.monotonic()
+        stages = response.stages_ms
+        assert isinstance(stages, dict)
+        stages["respond"] = max(0.0, (now - begun) * 1e3 - sum(stages.values()))
+        recorder.answered(now - begun, stages)
+        if self.tracing is not None:
+            self.tracing.answered(request, begun, response)
         return response
+
+    def refused(self, error: ServeError, model: str = "") -> None:
+        """A protocol answers with an error; it is counted, unless `infer` has done so.
+
+        Args:
+            model: the request's, where that is known. If there is no room, that is the only model's, if there is one.
+        """
+        if error.recorded:
+            return
+        if not model and len(self.recorders) == 1 and isinstance(error, (Overloaded, Draining)):
+            model = next(iter(self.recorders))
+        known = model if model in self.recorders else ""
+        self.recorders.get(known, self.refusals).failed(error, 0.0, "")
+        self._failure_log.failed(known, error, "")
 
     async def _infer(self, info: ModelInfo, request: InferRequest) -> InferResponse:
         engine = self._runners[info.name]
@@ -230,9 +268,14 @@ def _rows(items: Sequence[Item], name: str) -> np.ndarray[Any, Any]:
 def _stages(job: Job, request: InferRequest) -> dict[str, float]:
     """Milliseconds by stage: of the image that was done last, after what the protocol took."""
     last = max(job.items, key=lambda item: item.finished)
-    receive = {"receive": (request.arrived - request.received) * 1e3} if request.arrived else {}
-    begun = request.arrived or request.received
-    return {**receive, "parse": (job.arrived - begun) * 1e3 if begun else 0.0, **stages_ms(last)}
+    stages: dict[str, float] = {}
+    begun = request.received or job.arrived
+    if request.arrived:
+        stages["receive"] = (request.arrived - begun) * 1e3
+        begun = request.arrived
+    stages["parse"] = (job.arrived - begun) * 1e3
+    stages.update(stages_ms(last))
+    return stages
 
 
 def _config_tensor(tensor: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ..protocol.http_response import server_timing
 from ..protocol.messages import infer_request, infer_response
 from ..protocol.regions import Regions
 from ..protocol.schema import message, parsed
-from .refusal import refuse
+from .refusal import refuse, told
 from .state import State
 
 __all__ = ["Inference"]
@@ -50,7 +50,9 @@ class Inference:
                 await refuse(context, ServeError("the request was cancelled inside the server"))
             raise
         except Exception as error:
-            await refuse(context, error)
+            seen = told(error)
+            self.state.refused(seen)
+            await refuse(context, seen)
 
     def request(self, asked: Any, context: Any, received: float) -> InferRequest:
         """The request of a message that has just arrived, and began to at `received`.

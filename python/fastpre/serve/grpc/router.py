@@ -10,12 +10,12 @@ from typing import Any
 
 import grpc
 
-from ..errors import Overloaded, Unauthorized
+from ..errors import Overloaded, ServeError, Unauthorized
 from ..protocol.schema import message, parsed, service
 from .descriptions import Descriptions
 from .health import Health
 from .inference import Inference
-from .refusal import refuse
+from .refusal import refuse, told
 from .state import State
 from .stream import Stream
 
@@ -68,7 +68,9 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
         try:
             return self._handler(handler_call_details)
         except Exception as error:  # also a fault of ours: gRPC would send its text to the client
-            return _refusal(error)
+            seen = told(error)
+            self._state.refused(seen)
+            return _refusal(seen)
 
     def _handler(self, details: Any) -> Any:
         method, state = details.method, self._state
@@ -115,7 +117,7 @@ async def _describe(answer: Callable[[Any], Any], asked: Any, raw: bytes, contex
         await refuse(context, error)
 
 
-def _refusal(error: Exception) -> Any:
+def _refusal(error: ServeError) -> Any:
     """A handler that reads nothing and refuses."""
 
     async def answer(_: Any, context: Any) -> None:

@@ -67,6 +67,7 @@ async def start(
     body_timeout_s: float = 30.0,
     max_streamed: int = 32,
     max_calls: int = 1024,
+    refused: Callable[[ServeError], None] = lambda _: None,
 ) -> GrpcServer:
     """Serves in the running event loop.
 
@@ -82,12 +83,13 @@ async def start(
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
         max_calls: inferences and streams at a time; more are refused with RESOURCE_EXHAUSTED.
+        refused: told of each error that an inference gets as its answer.
 
     Raises:
         OSError: the port cannot be bound, or a file of `tls` cannot be read.
         ValueError: the files of `tls` are no certificate and key.
     """
-    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls))
+    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls), refused)
     router = Router(Inference(regions, state), Descriptions(service, regions, state), Health(state), state, api_key)
     server = grpc.aio.server(
         options=(

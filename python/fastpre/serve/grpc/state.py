@@ -37,6 +37,7 @@ class State:
 
     Attributes:
         admit: says of each inference, before its message is read, why it is refused, if it is.
+        refused: told of each error that an inference gets as its answer.
         draining: set once no more work is taken.
         running: the tasks of inferences and streams.
     """
@@ -44,6 +45,7 @@ class State:
     service: Service
     admit: Callable[[], ServeError | None]
     limits: Limits
+    refused: Callable[[ServeError], None] = lambda _: None
     draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     running: set[asyncio.Task[Any]] = dataclasses.field(default_factory=set)
 

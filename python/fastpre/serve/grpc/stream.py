@@ -96,7 +96,9 @@ class Stream:
                 raise
             sent = self._failure(ServeError("the request was cancelled inside the server"), asked)
         except Exception as error:
-            sent = self._failure(told(error), asked)
+            seen = told(error)
+            self._state.refused(seen)
+            sent = self._failure(seen, asked)
         if asked is not None and FINAL_WANTED in asked.parameters and asked.parameters[FINAL_WANTED].bool_param:
             sent.infer_response.parameters[FINAL].bool_param = True
         try:

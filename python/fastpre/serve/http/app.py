@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -36,9 +36,12 @@ class Application:
         metrics: the body and Content-Type of `/metrics` for an Accept header; None: there is no such path.
         admit: asked with a request's headers (by lower-case name) before its body is read; what it returns is the
             answer.
-        api_key: needed for every path but the health of the server.
+        api_key: needed for every path but the health of the server, and `open_paths`.
         limits: of one request.
         routes: more of them, which go before the protocol's.
+        open_paths: those of `routes` that need no key.
+        refused: told of each error that a request for inference gets as its answer, and of the model in its path, if
+            there is one.
         lifespan: as Starlette has it: a context for the time between start and shutdown.
     """
 
@@ -52,12 +55,16 @@ class Application:
         api_key: str | None = None,
         limits: Limits | None = None,
         routes: Sequence[BaseRoute] = (),
+        open_paths: Collection[str] = (),
+        refused: Callable[[ServeError, str], None] | None = None,
         lifespan: Lifespan[Starlette] | None = None,
     ) -> None:
         limits = Limits() if limits is None else limits
         self._infer = Inference(service, regions, limits)
         self._predict = Prediction(service, limits)
         self._admit = admit
+        self._open_paths = access.OPEN_PATHS.union(open_paths)
+        self._refused = refused
         self._api_key = None if api_key is None else api_key.encode()
         self._rest = Starlette(
             routes=[*routes, *protocol_routes(service, regions, metrics, limits, guarded=api_key is not None)],
@@ -81,7 +88,7 @@ class Application:
         exchange = Exchange(scope, receive, send)
         answer: Answer | None = None
         try:
-            if self._api_key is not None and path not in access.OPEN_PATHS:
+            if self._api_key is not None and path not in self._open_paths:
                 access.check(self._api_key, exchange.headers)
             if self._admit is not None and (named is not None or predicting):
                 refusal = self._admit(exchange.headers)
@@ -94,6 +101,8 @@ class Application:
         except ClientGone:
             return
         except ServeError as error:
+            if self._refused is not None:
+                self._refused(error, "" if named is None else named[0])
             answer = refused(error)
         except asyncio.CancelledError:  # the server is being stopped by force
             await exchange.answer(*refused(Draining("the server is shutting down")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..engine import Engine
 
 __all__ = ["Lag", "metrics", "registry"]
+
+Family = TypeVar("Family", CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily)
 
 
 class Lag(Protocol):
@@ -43,13 +45,23 @@ class Models(Collector):
             "fastpre_cascade", "Images by what became of the cheap pass.", labels=["model", "outcome"]
         )
         moves = CounterMetricFamily("fastpre_moves", "Images copied so that a batch had no hole.", labels=["model"])
-        latency = HistogramMetricFamily("fastpre_request_seconds", "First byte to answer.", labels=["model"])
-        stages = HistogramMetricFamily("fastpre_stage_seconds", "Of each image.", labels=["model", "stage"])
+        latency = _seconds(HistogramMetricFamily, "fastpre_request_seconds", "First byte to answer.", "model")
+        stages = _seconds(HistogramMetricFamily, "fastpre_stage_seconds", "Of each image.", "model", "stage")
+        parts = _seconds(
+            CounterMetricFamily,
+            "fastpre_request_stage_seconds",
+            "Of answered requests, without a gap.",
+            "model",
+            "stage",
+        )
+        busy = _seconds(CounterMetricFamily, "fastpre_batch_seconds", "That instances ran batches.", "model")
         sizes = HistogramMetricFamily("fastpre_batch_images", "Images of each batch.", labels=["model"])
         for name, recorder in self._recorders.items():
             with recorder.lock:
                 for code, count in recorder.outcomes.items():
                     requests.add_metric([name, code], count)
+                if not name:  # requests that came to no model
+                    continue
                 for rung, count in recorder.qualities.items():
                     images.add_metric([name, recorder.rungs[rung]], count)
                 if recorder.cheap is not None:
@@ -60,10 +72,13 @@ class Models(Collector):
                 _add(latency, [name], recorder.latency)
                 for stage in STAGES:
                     _add(stages, [name, stage], recorder.stages[stage])
+                for stage, seconds in recorder.request_seconds.items():
+                    parts.add_metric([name, stage], seconds)
+                busy.add_metric([name], sum(batch.seconds for batch in recorder.batches.values()))
                 _add(sizes, [name], recorder.sizes)
-        yield from (requests, images, cascade, moves, latency, stages, sizes)
+        yield from (requests, images, cascade, moves, latency, stages, parts, busy, sizes)
         yield from self._gauges()
-        lag = HistogramMetricFamily("fastpre_event_loop_lag_seconds", "How late the event loop is.")
+        lag = _seconds(HistogramMetricFamily, "fastpre_event_loop_lag_seconds", "How late the event loop is.")
         _add(lag, [], self._lag.histogram)
         yield lag
 
@@ -71,15 +86,24 @@ class Models(Collector):
         depth = GaugeMetricFamily("fastpre_images_now", "Images by where they are.", labels=["model", "place"])
         ready = GaugeMetricFamily("fastpre_ready", "1 if the model takes requests.", labels=["model"])
         free = GaugeMetricFamily("fastpre_slots_free", "Free slots of the batch memory.", labels=["model"])
-        wait = GaugeMetricFamily("fastpre_predicted_wait_seconds", "For an image that comes now.", labels=["model"])
+        threads = GaugeMetricFamily("fastpre_threads", "That preprocess, shared by all models.", labels=["model"])
+        instances = GaugeMetricFamily("fastpre_instances", "Batches that run at a time.", labels=["model"])
+        wait = _seconds(GaugeMetricFamily, "fastpre_predicted_wait_seconds", "For an image that comes now.", "model")
         for name, engine in self._engines.items():
             scheduler = engine.scheduler
             for place in ("queued", "preprocessing", "ready", "running"):
                 depth.add_metric([name, place], getattr(scheduler, place))
             ready.add_metric([name], float(engine.ready))
             free.add_metric([name], scheduler.slots.free)
+            threads.add_metric([name], engine.pool.threads)
+            instances.add_metric([name], engine.settings.instances)
             wait.add_metric([name], scheduler.predicted_wait_s())
-        yield from (depth, ready, free, wait)
+        yield from (depth, ready, free, threads, instances, wait)
+
+
+def _seconds(kind: type[Family], name: str, text: str, *labels: str) -> Family:
+    """A family whose unit OpenMetrics says, too."""
+    return kind(name, text, labels=labels, unit="seconds")
 
 
 def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
