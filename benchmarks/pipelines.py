@@ -5,7 +5,8 @@ time to speak of, and `builtin:tiny`, 0.34 ms. Both are in this process ("thread
 the batch where it was written ("shared-memory"), or behind Redis Streams or NATS, whose servers run on this machine and
 keep nothing on disk. "redis-between" has the broker between the stages alone: the detector is in this process, and
 crops go to the classifier through Redis. In every round each kind has its turn, so what else the machine does hits all
-alike; ratios are medians of each round's ratio.
+alike; ratios are medians of each round's ratio. "core ms" is the time of all cores that a photograph takes, in all
+processes: on a machine that does nothing else, the rate is the number of cores by that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
+import os
 import pathlib
 import statistics
 import sys
@@ -26,7 +28,7 @@ from typing import Any, NamedTuple
 import machine
 import photographs
 import torch
-from quiet import undisturbed
+from quiet import tree_cpu_s, undisturbed
 
 from fastpre.serve.building import ModelChoice, build
 from fastpre.serve.engine import Settings
@@ -53,6 +55,7 @@ class Window(NamedTuple):
         alone_ms: the median of a request with one client.
         stages_ms: means by stage, with one client.
         crops_per_batch: of the classifier, with all clients.
+        core_ms: of all processes' cores, brokers' and workers' too, for a photograph, with all clients.
     """
 
     rate: float
@@ -61,6 +64,7 @@ class Window(NamedTuple):
     alone_ms: float
     stages_ms: dict[str, float]
     crops_per_batch: float
+    core_ms: float
 
 
 def service(kind: str, urls: dict[str, str], dtype: str, crops: int, threads: int) -> EngineService:
@@ -103,17 +107,17 @@ async def turn(found: EngineService, images: list[bytes], clients: int, seconds:
             took.append(1e3 * (time.monotonic() - begun))
             i += 1
 
-    before = batches(found)
+    before, cpu_s = batches(found), tree_cpu_s(os.getpid())
     begun = time.monotonic()
     end = begun + seconds
     await asyncio.gather(*(client(i) for i in range(clients)))
     rate = len(took) / (time.monotonic() - begun)
+    core_ms = 1e3 * (tree_cpu_s(os.getpid()) - cpu_s) / len(took)
     ran, crops = (now - then for now, then in zip(batches(found), before, strict=True))
     took.sort()
     means = {stage: statistics.mean(values) for stage, values in stages.items()}
-    return Window(
-        rate, statistics.median(took), took[int(0.99 * len(took))], statistics.median(alone), means, crops / ran
-    )
+    alone_ms = statistics.median(alone)
+    return Window(rate, statistics.median(took), took[int(0.99 * len(took))], alone_ms, means, crops / ran, core_ms)
 
 
 def batches(found: EngineService) -> tuple[int, int]:
@@ -163,11 +167,15 @@ def rows(turns: dict[str, list[Any]], kinds: list[str]) -> list[dict[str, Any]]:
             "p50_ms": spread([w.p50_ms for w in windows]),
             "p99_ms": spread([w.p99_ms for w in windows]),
             "alone_ms": spread([w.alone_ms for w in windows]),
+            "core_ms": spread([w.core_ms for w in windows]),
             "stages_ms": stages,
             "crops_per_batch": spread([w.crops_per_batch for w in windows]),
         }
         if BASELINE in turns:
             row["times_redis"] = spread([a.rate / b.rate for a, b in zip(windows, turns[BASELINE], strict=True)])
+            row["core_times_redis"] = spread(
+                [b.core_ms / a.core_ms for a, b in zip(windows, turns[BASELINE], strict=True)]
+            )
         found.append(row)
     return found
 
@@ -180,14 +188,14 @@ def table(result: dict[str, Any]) -> str:
     """As text."""
     lines = [
         f"{result['dtype']}: {result['crops']} crops of each of {result['photos']}, {result['clients']} clients",
-        f"{'':14}{'img/s':>8}{'least':>8}{'most':>8}{'x redis':>9}{'batch':>7}{'p50 ms':>9}{'p99 ms':>9}"
+        f"{'':14}{'img/s':>8}{'least':>8}{'most':>8}{'x redis':>9}{'core ms':>9}{'batch':>7}{'p50 ms':>9}{'p99 ms':>9}"
         f"{'alone ms':>10}",
     ]
     for row in result["rows"]:
         rate, times = row["images_per_s"], row.get("times_redis", {}).get("median", float("nan"))
         lines.append(
             f"{row['kind']:14}{rate['median']:8.0f}{rate['least']:8.0f}{rate['most']:8.0f}{times:9.2f}"
-            f"{row['crops_per_batch']['median']:7.1f}"
+            f"{row['core_ms']['median']:9.1f}{row['crops_per_batch']['median']:7.1f}"
             f"{row['p50_ms']['median']:9.1f}{row['p99_ms']['median']:9.1f}{row['alone_ms']['median']:10.2f}"
         )
     lines += ["", "shares of a request's latency, one client at a time:"]
