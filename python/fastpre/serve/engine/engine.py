@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ...errors import ImageError
 from ...preprocessor import Preprocessor
-from ..errors import DeadlinePassed, Draining, ImageRefused
+from ..errors import DeadlinePassed, Draining, ImageRefused, ServeError
 from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Engine", "Observer", "Prediction", "stages_ms"]
+
+log = logging.getLogger(__name__)
+
+STOP_S = 1.0  # for a batch that still runs when the time to drain is over
 
 
 class Live(NamedTuple):
@@ -138,7 +143,10 @@ class Engine:
                     self.scheduler.curve.add(size, time.monotonic() - begun)
 
     def close(self, drain_s: float = 10.0) -> None:
-        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops."""
+        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops.
+
+        A model that does not return is left behind a second later, in a thread that does not outlive the process.
+        """
         live = self._live
         if live is None:
             return
@@ -151,11 +159,18 @@ class Engine:
         self._tell(ended)
         for ticket in waiting:
             ticket.answer(error)
-        live.instances.stop()
+        stopped = live.instances.stop(STOP_S)
         self.pool.close()
         self._live = None
-        live.handover.release(live.memory)
+        if stopped:
+            live.handover.release(live.memory)
+        else:
+            log.warning("model %s has not returned from a batch, and is left behind", self.model.name)
         live.handover.close()
+        if not stopped and live.instances.stop(STOP_S):  # its worker process was killed, and its images came back
+            with self._lock:
+                ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
+            self._tell(ended)
 
     def drain(self) -> None:
         """Takes nothing new from now on; what is under way is finished."""
@@ -208,12 +223,16 @@ class Engine:
         now = time.monotonic()
         last = now + self.settings.timeout_s
         job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial, rung)
-        for index, item in enumerate(job.items):
-            item.cost_s = self._cost_s(item, index)
-        with self._lock:
-            self._check_open()
-            self.scheduler.add(job, now, kept=kept)
-            self._flying += 1
+        try:
+            for index, item in enumerate(job.items):
+                item.cost_s = self._cost_s(item, index)
+            with self._lock:
+                self._check_open()
+                self.scheduler.add(job, now, kept=kept)
+                self._flying += 1
+        except ServeError:
+            job.items.clear()  # they refer to each other, and would keep the images
+            raise
         self.pool.wake(self, len(job.items))
         return job
 
