@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,14 @@ MILLISECONDS = click.FloatRange(min=0)
     "--max-body", metavar="MB", type=click.FloatRange(min=0, min_open=True), default=64.0, show_default=True,
     help="Largest request.",
 )  # fmt: skip
+@network(
+    "--body-timeout", metavar="S", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True,
+    help="For a request to arrive in.",
+)  # fmt: skip
+@network(
+    "--max-held", metavar="MB", type=click.FloatRange(min=0, min_open=True), default=1024.0, show_default=True,
+    help="All requests at a time.",
+)  # fmt: skip
 @network("--max-images", metavar="N", type=click.IntRange(min=1), default=64, show_default=True, help="Of one request.")
 @network("--drain", metavar="S", type=click.FloatRange(min=0), default=10.0, show_default=True, help="To finish in.")
 @network(
@@ -219,7 +228,8 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         api_key=_api_key(options["api_key_file"]),
         certificate=options["tls_cert"],
         key=options["tls_key"],
-        limits=Limits(max_body_bytes=bytes_, max_images=options["max_images"]),
+        limits=Limits(max_body_bytes=bytes_, max_images=options["max_images"], body_timeout_s=options["body_timeout"]),
+        max_held_bytes=round(options["max_held"] * 1e6),
         drain_s=options["drain"],
         drain_delay_s=options["drain_delay"],
         page=not options["no_page"],
@@ -242,6 +252,9 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     except (ModelUnavailable, ValueError, ImportError) as error:
         raise Unusable(str(error)) from error
     service.tracing = Tracing.configured(options["otlp"])
+    # What is there now stays: Python need not look through it for garbage, for which all requests wait (0.3 s with torch).
+    gc.collect()
+    gc.freeze()
     try:
         _run(service, listen)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -165,6 +166,7 @@ class EngineService:
             self._failure_log.failed(info.name, seen, request.id)
             if self.tracing is not None:
                 self.tracing.failed(request, begun, seen)
+            del seen  # or it would hold this frame, which holds it, and the images
             raise
         now = time.monotonic()
         stages = response.stages_ms
@@ -192,6 +194,11 @@ class EngineService:
     async def _infer(self, info: ModelInfo, request: InferRequest) -> InferResponse:
         engine = self._runners[info.name]
         images = _images(request.inputs, info)
+        names = [output.name for output in request.outputs] or [output.name for output in info.outputs]
+        known = {output.name: output for output in info.outputs}
+        for name in names:
+            if name not in known:
+                raise BadRequest(f"model {info.name!r} has no output {name!r}; it has {', '.join(known)}")
         job = await engine.infer_all(
             images,
             deadline=request.deadline,
@@ -201,15 +208,14 @@ class EngineService:
         failed = next((i for i, item in enumerate(job.items) if item.error is not None), None)
         if failed is not None:
             error = job.items[failed].error
-            if isinstance(error, ServeError) and len(images) > 1:
+            assert isinstance(error, ServeError)
+            error = copy.copy(error)  # other requests of its batch may have the same one
+            if len(images) > 1 and error.status < 500:  # the image's fault, not the model's or the server's
                 error.index = failed
-            assert error is not None
-            raise error
-        names = [output.name for output in request.outputs] or [output.name for output in info.outputs]
-        known = {output.name: output for output in info.outputs}
-        for name in names:
-            if name not in known:
-                raise BadRequest(f"model {info.name!r} has no output {name!r}; it has {', '.join(known)}")
+            try:
+                raise error
+            finally:
+                del error  # or it would hold this frame, which holds it, and the images
         outputs = [OutputTensor(name, known[name].datatype, _rows(job.items, name)) for name in names]
         parameters: dict[str, bool | int | float | str] = {}
         if len(engine.qualities) > 1:

@@ -44,7 +44,7 @@ def stages_ms(item: Item) -> dict[str, float]:
         return dict(item.stages)
     ends = (item.begun, item.ready, item.run, item.finished)
     stages: dict[str, float] = {}
-    last = item.job.arrived
+    last = item.arrived
     for name, end in zip(("queue", "preprocess", "batch", "inference"), ends, strict=True):
         if end:
             stages[name] = (end - last) * 1e3

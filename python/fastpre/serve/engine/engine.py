@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ...errors import ImageError
-from ...preprocessor import Preprocessor
-from ..errors import DeadlinePassed, Draining, ImageRefused
+from ..errors import DeadlinePassed, Draining, ServeError
 from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
@@ -19,7 +18,7 @@ from ..scheduling.items import Item, Job
 from ..scheduling.places import Ticket
 from ..scheduling.scheduler import Scheduler
 from .answers import Observer, Prediction, stages_ms
-from .cropping import Crop
+from .costs import Costs
 from .filling import Filler
 from .instances import Instances
 from .preprocessing import Pool
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["Engine", "Observer", "Prediction", "stages_ms"]
+
+log = logging.getLogger(__name__)
+
+STOP_S = 1.0  # for a batch that still runs when the time to drain is over
 
 
 class Live(NamedTuple):
@@ -99,13 +102,12 @@ class Engine:
             rung.check(model.spec)
         self.qualities: tuple[str, ...] = ("full", *(rung.name for rung in rungs))
         self.specs = [model.spec, *(rung.spec for rung in rungs)]
-        self._header = Preprocessor(model.spec)
+        self._costs = Costs(model.spec)
         self._lock = threading.Lock()
         self._live: Live | None = None
         self._draining = False
         self._flying = 0
         self._still = threading.Condition(self._lock)
-        self._seconds_per_cost = 0.0
 
     # --- life ---
 
@@ -138,7 +140,10 @@ class Engine:
                     self.scheduler.curve.add(size, time.monotonic() - begun)
 
     def close(self, drain_s: float = 10.0) -> None:
-        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops."""
+        """Takes nothing new, waits up to `drain_s` for what is under way, refuses the rest, and stops.
+
+        A model that does not return is left behind a second later, in a thread that does not outlive the process.
+        """
         live = self._live
         if live is None:
             return
@@ -151,11 +156,18 @@ class Engine:
         self._tell(ended)
         for ticket in waiting:
             ticket.answer(error)
-        live.instances.stop()
+        stopped = live.instances.stop(STOP_S)
         self.pool.close()
         self._live = None
-        live.handover.release(live.memory)
+        if stopped:
+            live.handover.release(live.memory)
+        else:
+            log.warning("model %s has not returned from a batch, and is left behind", self.model.name)
         live.handover.close()
+        if not stopped and live.instances.stop(STOP_S):  # its worker process was killed, and its images came back
+            with self._lock:
+                ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
+            self._tell(ended)
 
     def drain(self) -> None:
         """Takes nothing new from now on; what is under way is finished."""
@@ -194,7 +206,7 @@ class Engine:
         """Puts images into the queue; `done` is called once, on any thread, when all of them are done.
 
         Args:
-            images: compressed bytes, `Pixels`, `Prepared` or `Crop`.
+            images: compressed bytes, `Pixels`, `Prepared` or `cropping.Crop`.
             deadline: `time.monotonic()` after which the answer is worth nothing; None: `Settings.timeout_s` from now.
             priority: lower ones go first.
             partial: of a truncated image, what arrived will do, as `fastpre.Spec(truncated="partial")`.
@@ -208,12 +220,16 @@ class Engine:
         now = time.monotonic()
         last = now + self.settings.timeout_s
         job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial, rung)
-        for index, item in enumerate(job.items):
-            item.cost_s = self._cost_s(item, index)
-        with self._lock:
-            self._check_open()
-            self.scheduler.add(job, now, kept=kept)
-            self._flying += 1
+        try:
+            for index, item in enumerate(job.items):
+                self._costs.predict(item, index)
+            with self._lock:
+                self._check_open()
+                self.scheduler.add(job, now, kept=kept)
+                self._flying += 1
+        except ServeError:
+            job.items.clear()  # they refer to each other, and would keep the images
+            raise
         self.pool.wake(self, len(job.items))
         return job
 
@@ -229,7 +245,7 @@ class Engine:
         """
         for index, image in enumerate(images):
             if not isinstance(image, tuple):
-                self._cost(image, index)
+                self._costs.check(image, index)
 
     # --- places in the queue, for stages that feed it ---
 
@@ -259,20 +275,6 @@ class Engine:
             granted = self.scheduler.grant()
         for ticket in granted:
             ticket.answer(None)
-
-    def _cost(self, image: Any, index: int) -> float:
-        try:
-            return self._header.header(image).cost
-        except ImageError as error:
-            raise ImageRefused.of(error, index) from None
-
-    def _cost_s(self, item: Item, index: int) -> float:
-        """The thread seconds that an image will take, by its header and what others took."""
-        if isinstance(item.image, tuple):
-            item.cost = item.image.cost if isinstance(item.image, Crop) else 0.0
-            return item.cost * self._seconds_per_cost
-        item.cost = self._cost(item.image, index)
-        return item.cost * self._seconds_per_cost  # 0 until the first image was preprocessed
 
     def cancel(self, job: Job) -> None:
         """Nothing waits for the job any more: its slots are given back."""
@@ -352,21 +354,13 @@ class Engine:
             now = time.monotonic()
             with self._lock:
                 ended = self.scheduler.done_work(work, now)
-                self._learn(work.items, now)
+                self._costs.learn(work.items, now)
                 wake = live.instances.needed(now)
             if wake:
                 live.instances.wake()
             if ended:
                 self._tell(ended)
         return None
-
-    def _learn(self, items: list[Item], now: float) -> None:
-        """What the header's cost stands for, from the last images."""
-        for item in items:
-            if item.cost and item.error is None:
-                seconds = (now - item.begun) / len(items) / item.cost
-                known = self._seconds_per_cost
-                self._seconds_per_cost = known + 0.05 * (seconds - known) if known else seconds
 
     def _wake_pool(self) -> None:
         if self.scheduler.queued:

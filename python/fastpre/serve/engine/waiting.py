@@ -23,12 +23,12 @@ class Inbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: collections.deque[tuple[asyncio.Future[Job], Job]] = collections.deque()
+        self._done: collections.deque[tuple[asyncio.Future[Job | None], Job]] = collections.deque()
         self._woken = False
 
-    def waiter(self) -> tuple[asyncio.Future[Job], Callable[[Job], None]]:
+    def waiter(self) -> tuple[asyncio.Future[Job | None], Callable[[Job], None]]:
         """A future of the loop, and the job's `done` that any thread may call."""
-        future: asyncio.Future[Job] = self._loop.create_future()
+        future: asyncio.Future[Job | None] = self._loop.create_future()
 
         def done(job: Job) -> None:
             self._done.append((future, job))
@@ -73,16 +73,20 @@ async def finished(submit: Callable[[Callable[[Job], None]], Job], cancel: Calla
     future, done = inbox().waiter()
     job = submit(done)
 
-    def late() -> None:
-        cancel(job)
-        if not future.done():
-            future.set_exception(DeadlinePassed("the deadline passed before the answer was ready"))
-
-    timer = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), late)
+    timer = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), _late, job, future, cancel)
     try:
-        return await future
+        found = await future
     except asyncio.CancelledError:
         cancel(job)
         raise
     finally:
         timer.cancel()
+    if found is None:
+        raise DeadlinePassed("the deadline passed before the answer was ready")
+    return found
+
+
+def _late(job: Job, future: asyncio.Future[Job | None], cancel: Callable[[Job], None]) -> None:
+    cancel(job)
+    if not future.done():
+        future.set_result(None)  # an exception and the frame that awaits it would keep each other, and the images

@@ -105,7 +105,7 @@ class Recorder:
             for name, histogram in stages.items():
                 histogram.add(sum(ms for stage, ms in item.stages.items() if stage.rpartition(".")[2] == name) * 1e-3)
             return
-        stages["queue"].add(item.begun - item.job.arrived)
+        stages["queue"].add(item.begun - item.arrived)
         stages["preprocess"].add(item.ready - item.begun)
         stages["batch"].add(item.run - item.ready)
         stages["inference"].add(item.finished - item.run)

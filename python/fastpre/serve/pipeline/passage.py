@@ -51,7 +51,7 @@ class Joint(Protocol):
     def onward(self, image: Any, item: Item) -> Sequence[Any]:
         """The second engine's images, from what the first one gave; none: the first one's answer will do."""
 
-    def joined(self, item: Item, others: Sequence[Item]) -> Joined:
+    def joined(self, image: Any, item: Item, others: Sequence[Item]) -> Joined:
         """The answer, from the first engine's item and the second's."""
 
 
@@ -74,12 +74,13 @@ class Passage:
     takes over, then acts, then looks whether the passage was cancelled meanwhile.
     """
 
-    __slots__ = ("_first", "_item", "_jobs", "_kept", "_over", "_relay", "_ticket", "_trip")
+    __slots__ = ("_first", "_image", "_item", "_jobs", "_kept", "_over", "_relay", "_ticket", "_trip")
 
     def __init__(self, relay: Line, trip: Job, item: Item) -> None:
         self._relay = relay
         self._trip = trip
         self._item = item
+        self._image, item.image = item.image, None
         self._jobs: list[tuple[Engine, Job]] = []
         self._kept = {relay.first: 1} if relay.first is not relay.second else {relay.first: 1 + relay.joint.most}
         self._ticket: Ticket | None = None
@@ -115,19 +116,21 @@ class Passage:
             self._run()
 
     def _run(self) -> None:
-        relay = self._relay
+        relay, image = self._relay, self._image
         if self._take(relay.first, 1):
-            self._submit(relay.first, [self._item.image], relay.joint.rung)
+            self._submit(relay.first, [image], relay.joint.rung)
 
     def _ran(self, job: Job) -> None:
         """The first engine is done."""
-        relay, item = self._relay, job.items[0]
+        relay, item, image = self._relay, job.items[0], self._image
+        if image is None:  # it is over
+            return
         if item.error is not None:
             self._end(item.error)
             return
         self._first = item
         try:
-            images = relay.joint.onward(self._item.image, item)
+            images = relay.joint.onward(image, item)
         except ServeError as error:
             self._end(error)
             return
@@ -162,8 +165,9 @@ class Passage:
             self._end(error)
             return
         with self._relay.lock:
-            self._jobs.append((engine, job))
             over = self._over
+            if not over:
+                self._jobs.append((engine, job))
         if over:
             engine.cancel(job)
 
@@ -186,21 +190,26 @@ class Passage:
         self._give_back()
         for engine, job in jobs:
             engine.cancel(job)
+        del self._item.job
 
     def _give_back(self) -> None:
-        """Once it is over."""
+        """Once it is over. It lets go of what it has, because something may refer to it still, as tracebacks do."""
+        self._jobs = []
+        self._image = self._first = None
         if self._ticket is not None:
             self._ticket.dropped = True
+            self._ticket = None
             self._relay.second.give_back(0)  # what waits behind it may have room
         for engine, count in self._kept.items():
             if count:
                 engine.give_back(count)
 
     def _join(self, others: Sequence[Item]) -> None:
-        first, item = self._first, self._item
-        assert first is not None
+        first, item, image = self._first, self._item, self._image
+        if first is None or image is None:  # it is over
+            return
         try:
-            item.outputs, item.rung = self._relay.joint.joined(first, others)
+            item.outputs, item.rung = self._relay.joint.joined(image, first, others)
         except Exception:
             log.exception("what joins two stages failed")
             self._end(ServeError("the pipeline failed; the server's log says why"))
@@ -214,12 +223,12 @@ class Passage:
 
         `queue` is the wait for places downstream. `second.queue` begins with the first engine's answer.
         """
-        stages = {"queue": (first.job.arrived - self._trip.arrived) * 1e3}
+        stages = {"queue": (first.arrived - self._trip.arrived) * 1e3}
         stages.update({f"first.{name}": value for name, value in stages_ms(first).items()})
         if others:
             last = max(others, key=lambda item: item.finished)
             stages.update({f"second.{name}": value for name, value in stages_ms(last).items()})
-            stages["second.queue"] += (last.job.arrived - first.finished) * 1e3
+            stages["second.queue"] += (last.arrived - first.finished) * 1e3
         return stages
 
     def _end(self, error: Exception | None) -> None:
@@ -233,6 +242,7 @@ class Passage:
             item.state = State.DONE
             trip.left -= 1
             last = trip.left == 0 and not trip.cancelled
+            del item.job
         self._give_back()
         if last:
             self._relay.ended(trip)

@@ -96,6 +96,7 @@ class Relay:
             trip.cancelled = True
         for passage in trip.passages:
             passage.cancel()
+        trip.passages = ()
 
     async def infer_all(
         self,
@@ -113,4 +114,6 @@ class Relay:
         """The last image of a job is through."""
         if self._observe is not None:
             self._observe.job(trip)
+        assert isinstance(trip, Trip)
+        trip.passages = ()
         trip.done(trip)

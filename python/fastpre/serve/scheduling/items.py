@@ -58,10 +58,10 @@ class Job:
         partial: bool = False,
         rung: int | None = None,
     ) -> None:
+        self.arrived = arrived
         self.items = [Item(self, image) for image in images]
         self.left = len(self.items)
         self.done = done
-        self.arrived = arrived
         self.deadline = deadline
         self.priority = priority
         self.partial = partial
@@ -72,7 +72,11 @@ class Job:
 class Item:
     """One image. Times are seconds of the engine's clock, 0 where it did not come so far.
 
+    Requests have large images and outputs: a cycle of references would keep them until Python looks for cycles. So an
+    item lets go of its image once it is preprocessed, and of its job once it is done.
+
     Attributes:
+        arrived: when its job did.
         image: compressed bytes, `Pixels`, `Prepared`, or a `Crop` of an image.
         cost: of its header, in arbitrary units; 0 for pixels.
         cost_s: thread seconds that its preprocessing was predicted to take.
@@ -81,11 +85,13 @@ class Item:
         outputs, row: the arrays of its batch, and its row in them.
         record: what the library says of it (`fastpre.ImageResult`).
         tries: batches that it was lost with.
+        most: images of the next batch that it may be in; 0: any. Set after a batch of several requests failed.
         rung: of the quality ladder.
         stages: milliseconds by stage where more than one engine had it; None: its times are those of one.
     """
 
     __slots__ = (
+        "arrived",
         "begun",
         "cost",
         "cost_s",
@@ -93,6 +99,7 @@ class Item:
         "finished",
         "image",
         "job",
+        "most",
         "outputs",
         "ready",
         "record",
@@ -107,6 +114,7 @@ class Item:
 
     def __init__(self, job: Job, image: Any) -> None:
         self.job = job
+        self.arrived = job.arrived
         self.image = image
         self.cost = 0.0
         self.cost_s = 0.0
@@ -118,6 +126,7 @@ class Item:
         self.row = 0
         self.record: Any = None
         self.tries = 0
+        self.most = 0
         self.rung = 0
         self.stages: Mapping[str, float] | None = None
 

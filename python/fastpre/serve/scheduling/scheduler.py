@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,23 +13,18 @@ from .items import Batch, Item, Job, State, Work
 from .ladder import Ladder
 from .measures import ArrivalRate, Average, ServiceCurve
 from .places import Places, Ticket
-from .policy import Choice, Load
+from .policy import Choice, Chooses, Load
 from .slots import Slots
 
-__all__ = ["Chooses", "Scheduler"]
+__all__ = ["Scheduler"]
 
 # A choice holds for this long: it costs 10 to 20 us, and loads do not change faster.
 CHOICE_LASTS_S = 0.02
 # An image is slow if its preprocessing takes this many times the average, and longer than a hand-over costs.
 SLOW_TIMES = 4
 SLOW_S = 0.004
-
-
-class Chooses(Protocol):
-    """A policy."""
-
-    def choose(self, load: Load) -> Choice:
-        """The choice for a load."""
+# Cancelled images leave the queue when their turn comes, or all at once when they are more than the others and so many.
+CANCELLED_KEPT = 64
 
 
 class Scheduler:
@@ -115,17 +110,18 @@ class Scheduler:
 
     def _admit(self, count: int, deadline: float, now: float) -> None:
         """Raises `Overloaded` if so many images have no room, or would be too late."""
-        if self._room - self.places.wanted < count:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
-            )
-        if deadline < float("inf") and now + self.predicted_wait_s() > deadline:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout",
-                retry_after_s=wait / 2,
-            )
+        full = self._room - self.places.wanted < count
+        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
+        # for ever, because no other would be measured.
+        hurried = deadline < float("inf") and self._ahead > 0
+        wait = self.predicted_wait_s() if full or hurried else 0.0
+        if full:
+            reason = f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most"
+        elif hurried and now + wait > deadline:
+            reason = f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout"
+        else:
+            return
+        raise Overloaded(reason, retry_after_s=wait / 2)
 
     @property
     def _room(self) -> int:
@@ -145,9 +141,14 @@ class Scheduler:
         """The tickets of `places` that have their places now."""
         return self.places.grant(self._room)
 
+    @property
+    def _ahead(self) -> int:
+        """Images that are not done."""
+        return self.queued + self.preprocessing + len(self._ready) + self.running
+
     def predicted_wait_s(self) -> float:
         """How long an image that arrives now will take to its answer, by the measured rates; 0 if nothing is known."""
-        ahead = self.queued + self.preprocessing + len(self._ready) + self.running
+        ahead = self._ahead
         preprocess = (self._queued_cost_s + self.preprocessing * self.preprocess_s.value) / self.threads
         batch = max(1, min(self._choice.batch, ahead))
         model = self.curve.seconds(batch) / batch * ahead / self.instances
@@ -212,8 +213,8 @@ class Scheduler:
         """Takes images from the head of the queue that are cancelled, or too late to be begun."""
         ended: list[Job] = []
         while self._queue:
-            item = self._queue[0][3]
-            late = item.job.deadline < now
+            _, _, _, item = self._queue[0]
+            late = item.state is State.QUEUED and item.job.deadline < now
             if item.state is State.QUEUED and not late:
                 break
             heapq.heappop(self._queue)
@@ -228,6 +229,7 @@ class Scheduler:
         ended: list[Job] = []
         self.preprocessing -= len(work.items)
         for item in work.items:
+            item.image = None
             item.ready = now
             self.preprocess_s.add((now - item.begun) / len(work.items))
             if item.error is None and not item.job.cancelled:
@@ -252,7 +254,7 @@ class Scheduler:
         due = self._due(now)
         if now < due:
             return None, due, ended
-        wanted = self._ready
+        wanted = self._suspects() or self._ready
         largest = self._choice.batch
         if len(wanted) > largest:
             wanted = sorted(wanted, key=lambda item: (item.job.priority, item.ready))[:largest]
@@ -278,7 +280,7 @@ class Scheduler:
         """When the finished images should go to the model."""
         choice = self._choose(now)
         count = len(self._ready)
-        if count >= choice.batch:
+        if count >= choice.batch or any(item.most for item in self._ready):
             return now
         if not choice.patient and self.queued + self.preprocessing <= count:
             return now
@@ -316,11 +318,21 @@ class Scheduler:
         return ended
 
     def failed_batch(self, batch: Batch, error: Exception, now: float) -> list[Job]:
-        """The model raised: the error is all these images' answer."""
+        """The model raised. Of one request it is the answer; several are run again, in halves, to find which it was."""
         ended: list[Job] = []
+        several = len({id(item.job) for item in batch.items}) > 1
         for item in batch.items:
-            self._leave(item, error, now, ended)
+            if several and not item.job.cancelled:
+                item.most = (len(batch.items) + 1) // 2
+                self._again(item)
+            else:
+                self._leave(item, error, now, ended)
         return ended
+
+    def _suspects(self) -> list[Item]:
+        """Images of a batch that failed, as many as may be in the next one; they go by themselves."""
+        most = min((item.most for item in self._ready if item.most), default=0)
+        return [item for item in self._ready if item.most == most][:most] if most else []
 
     def lost_batch(self, batch: Batch, reason: str, now: float) -> list[Job]:
         """What ran the batch is gone. Its images are in their slots still and run once more, then give up."""
@@ -330,10 +342,14 @@ class Scheduler:
             if item.tries > 1 or item.job.cancelled:
                 self._leave(item, WorkerLost(reason), now, ended)
             else:
-                self.running -= 1
-                item.state = State.READY
-                self._ready.append(item)
+                self._again(item)
         return ended
+
+    def _again(self, item: Item) -> None:
+        """It is in its slot still, and waits for another batch."""
+        self.running -= 1
+        item.state = State.READY
+        self._ready.append(item)
 
     def _leave(self, item: Item, error: Exception | None, now: float, ended: list[Job]) -> None:
         self.running -= 1
@@ -350,10 +366,14 @@ class Scheduler:
                 self.queued -= 1
                 self._queued_cost_s = max(0.0, self._queued_cost_s - item.cost_s)
                 item.state = State.DONE
+                item.image = None  # its place in the queue is found again when its turn comes, which may be late
             elif item.state is State.READY:
                 self._free(item)
                 item.state = State.DONE
         self._ready = [item for item in self._ready if item.state is State.READY]
+        if len(self._queue) > 2 * self.queued + CANCELLED_KEPT:
+            self._queue = [entry for entry in self._queue if entry[3].state is State.QUEUED]
+            heapq.heapify(self._queue)
 
     def drain(self, error: ServeError, now: float) -> list[Job]:
         """Ends everything that waits, with an error: the engine closes."""
@@ -376,7 +396,9 @@ class Scheduler:
         item.error = error
         item.finished = now
         item.state = State.DONE
+        item.image = None
         job = item.job
+        del item.job
         job.left -= 1
         if job.left == 0 and not job.cancelled:
             ended.append(job)
