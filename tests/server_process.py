@@ -53,7 +53,11 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)]), **(environment or {})},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)]),
+                **(environment or {}),
+            },
             text=True,
         )
         self.process = psutil.Process(self.popen.pid)

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import grpc_calls
-from faulty import GOOD
 from fastpre.serve.protocol.schema import message
+from faulty import GOOD
 from server_process import ServerProcess, post
 
 KEY = "k3y-of-a-test"
@@ -97,7 +97,17 @@ def test_a_port_that_is_taken_is_said_in_one_line(running: ServerProcess) -> Non
 
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
-CLOSED = ("/", "/v2", "/v2/models", "/v2/models/faulty", "/v2/models/faulty/ready", "/metrics", "/docs", "/openapi.json", "/no")
+CLOSED = (
+    "/",
+    "/v2",
+    "/v2/models",
+    "/v2/models/faulty",
+    "/v2/models/faulty/ready",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    "/no",
+)
 
 
 def test_a_key_is_needed_but_for_health(guarded: ServerProcess) -> None:

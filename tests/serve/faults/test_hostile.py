@@ -260,7 +260,12 @@ def test_model_input_that_is_no_number(same: ServerProcess) -> None:
     array = np.full((1, 3, SIZE, SIZE), np.nan, np.float32).tobytes()
     document = {
         "inputs": [
-            {"name": "INPUT", "shape": [1, 3, SIZE, SIZE], "datatype": "FP32", "parameters": {"binary_data_size": len(array)}}
+            {
+                "name": "INPUT",
+                "shape": [1, 3, SIZE, SIZE],
+                "datatype": "FP32",
+                "parameters": {"binary_data_size": len(array)},
+            }
         ],
         "parameters": {"binary_data_output": True},
     }
