@@ -97,7 +97,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(running: ServerProcess) -> Non
 
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
-CLOSED = ("/", "/v2", "/v2/models", "/v2/models/faulty", "/v2/models/faulty/ready", "/metrics", "/docs", "/openapi.json", "/no")
+CLOSED = ("/v1/live", "/v2", "/v2/models", "/v2/models/faulty", "/v2/models/faulty/ready", "/metrics", "/docs", "/openapi.json", "/no")
 
 
 def test_a_key_is_needed_but_for_health(guarded: ServerProcess) -> None:
