@@ -189,9 +189,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         api_key=_api_key(options["api_key_file"]),
         certificate=options["tls_cert"],
         key=options["tls_key"],
-        limits=Limits(
-            max_body_bytes=bytes_, max_images=options["max_images"], body_timeout_s=options["body_timeout"]
-        ),
+        limits=Limits(max_body_bytes=bytes_, max_images=options["max_images"], body_timeout_s=options["body_timeout"]),
         max_held_bytes=round(options["max_held"] * 1e6),
         drain_s=options["drain"],
         drain_delay_s=options["drain_delay"],
@@ -207,7 +205,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     except (ModelUnavailable, ValueError, ImportError) as error:
         raise Unusable(str(error)) from error
     service.tracing = Tracing.configured(options["otlp"])
-    # What is there now stays: Python need not look through it for garbage, for which all requests wait (0.3 s with torch).
+    # What is there now stays. To look through it for garbage takes 0.3 s with torch, and all requests wait meanwhile.
     gc.collect()
     gc.freeze()
     try:

@@ -28,7 +28,9 @@ def running(hold: Path) -> Iterator[ServerProcess]:
 @pytest.fixture
 def server(running: ServerProcess) -> Iterator[ServerProcess]:
     """The server, idle before and after the test, and as quick as ever to a good image."""
-    until(lambda: all(count == 0 for place, count in running.places().items() if place != "free"), what="no image is left")
+    until(
+        lambda: all(count == 0 for place, count in running.places().items() if place != "free"), what="no image is left"
+    )
     before = running.places()
     yield running
     until(lambda: running.places() == before, what="all places are empty again")

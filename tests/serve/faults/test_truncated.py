@@ -6,8 +6,8 @@ import grpc
 import numpy as np
 import pytest
 
-import faulty
 import fastpre
+import faulty
 import grpc_calls
 import pictures
 from server_process import ServerProcess

@@ -105,8 +105,8 @@ class Scheduler:
             raise Overloaded(
                 f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
             )
-        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests for
-        # ever, because no other would be measured.
+        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
+        # for ever, because no other would be measured.
         wait = self.predicted_wait_s() if job.deadline < float("inf") and self._ahead else 0.0
         if now + wait > job.deadline:
             raise Overloaded(
