@@ -252,7 +252,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     except (ModelUnavailable, ValueError, ImportError) as error:
         raise Unusable(str(error)) from error
     service.tracing = Tracing.configured(options["otlp"])
-    # What is there now stays: Python need not look through it for garbage, for which all requests wait (0.3 s with torch).
+    # What is there now stays. To look through it for garbage takes 0.3 s with torch, and all requests wait meanwhile.
     gc.collect()
     gc.freeze()
     try:
