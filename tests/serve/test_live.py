@@ -200,3 +200,22 @@ def test_two_models_have_a_place_each() -> None:
         assert "answered" not in said["history"][0]["models"]["means"]
         assert said["history"][0]["models"]["other"]["answered"] == 1
         assert (said["history"][0]["refused"], said["totals"]) == (1, {"internal": 1})
+
+
+def test_threads_that_models_share_are_as_busy_as_all_of_them_make_them() -> None:
+    other = Means()
+    other.name = "other"
+    with served(Means(), other) as service:
+        first, second = service.engines.values()
+        found = Live(service)
+        clock = Clock(found)
+        for recorder in service.recorders.values():
+            recorder.stages["preprocess"].add(0.6)
+        clock.run()
+        busy = [model["busy"]["preprocess"] for model in document(found)["models"].values()]
+        assert busy == pytest.approx([0.3, 0.3])  # 0.6 of the second of two threads each
+        own, second.pool = second.pool, first.pool
+        clock.run()
+        busy = [model["busy"]["preprocess"] for model in document(found)["models"].values()]
+        assert busy == pytest.approx([0.3, 0.3])
+        second.pool = own
