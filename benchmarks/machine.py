@@ -19,6 +19,7 @@ PACKAGES = (
     *("nvidia-dali-cuda120", "nvidia-dali-cuda130", "nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
     *("nvidia-nvjpeg", "nvidia-nvjpeg-cu12"),
     *("ray", "pyarrow"),
+    *("redis", "hiredis", "nats-py"),
 )
 
 

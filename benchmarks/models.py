@@ -3,6 +3,7 @@
     python benchmarks/models.py [--threads 1] [--rounds 15] [--results DIR]
 
 The variants of a model take turns, so that whatever else the machine does meets them alike; medians of the rounds.
+With one thread it is the core's time that is measured, without what other processes take of it.
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ def batch_for(model: Any, count: int) -> torch.Tensor:
 
 def medians_ms(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Of calls that take turns, after two that do not count."""
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in list(calls.values()) * 2:
         call()
     for _ in range(rounds):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began = clock()
             call()
-            times[name].append(time.perf_counter() - began)
+            times[name].append(clock() - began)
     return {name: statistics.median(taken) * 1000 for name, taken in times.items()}
 
 

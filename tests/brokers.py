@@ -10,8 +10,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-import pytest
-
 COMMANDS = {
     "redis": ("redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"),
     "nats": ("nats-server", "-a", "127.0.0.1", "-p"),
@@ -51,12 +49,17 @@ class Server:
             self.process = None
 
 
-@contextlib.contextmanager
-def running(scheme: str) -> Iterator[Server]:
-    """A server for as long as it is needed; skips where it is not installed."""
+def missing(scheme: str) -> str | None:
+    """What to install, if it is not there."""
     command = COMMANDS[scheme][0]
     if shutil.which(command) is None:
-        pytest.skip(f"NOT TESTED: {command} is not installed (Debian, Ubuntu: apt install {command})")
+        return f"{command} is not installed (scripts/test-packages.sh; Debian, Ubuntu: apt install {command})"
+    return None
+
+
+@contextlib.contextmanager
+def running(scheme: str) -> Iterator[Server]:
+    """A server for as long as it is needed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         server = Server(scheme, free.getsockname()[1])

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import fastpre
 from fastpre.serve.inference import TensorInfo
 
 # First numbers.
-NOTHING, RAISE, KILL, HANG, EXIT, LARGE, MANY, ODD, SEGFAULT, SMALLEST = range(10)
+NOTHING, RAISE, KILL, HANG, EXIT, LARGE, MANY, ODD, SMALLEST, STOP_BROKER = range(10)
 SIZE = 8
 LARGE_VALUES = 1 << 20  # 8 MB for an image
 
@@ -27,8 +28,8 @@ class Obedient:
     platform = "python"
     task = "other"
     device = "cpu"
-    outputs = (TensorInfo("pixels", "UINT8", (-1, -1)),)
-    labels = ("one", "two")
+    outputs: tuple[TensorInfo, ...] = (TensorInfo("pixels", "UINT8", (-1, -1)),)
+    labels: tuple[str, ...] = ("one", "two")
     max_batch = 0
 
     def __init__(self, **fields: Any) -> None:
@@ -42,6 +43,7 @@ class Obedient:
         if wish == KILL:
             os.kill(os.getpid(), signal.SIGKILL)
         if wish == HANG:
+            os.write(1, b"hanging\n")
             ctypes.PyDLL(None).sleep(60)  # and keeps the interpreter: no other thread of the process runs
         if wish == EXIT:
             sys.exit(3)
@@ -50,9 +52,10 @@ class Obedient:
         if wish == MANY:
             return {f"output {i}": np.full((count, i % 3, 2), i, np.int16) for i in range(300)}
         if wish == ODD:
-            return [batch.numpy()]
-        if wish == SEGFAULT:
-            ctypes.string_at(0)
+            return [1.0]
+        if wish == STOP_BROKER:  # its process, in two numbers that float32 can hold
+            os.kill(int(batch[0, 0, 0, 1]) + (int(batch[0, 0, 0, 2]) << 12), signal.SIGKILL)
+            time.sleep(0.2)
         if wish == SMALLEST:
             return {}
         return {

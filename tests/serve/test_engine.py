@@ -126,7 +126,7 @@ def test_pixels_and_model_input() -> None:
 def test_batches_form_while_the_model_runs() -> None:
     gate = Gate()
     model = Means()
-    with Engine(model, settings()) as engine, concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with Engine(model, settings(wait_ms=0)) as engine, concurrent.futures.ThreadPoolExecutor(8) as pool:
         model.hook, model.batches = gate, []
         first = pool.submit(engine.run, IMAGES[0])
         assert gate.inside.acquire(timeout=10)

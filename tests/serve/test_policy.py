@@ -41,9 +41,21 @@ def test_a_busy_server_waits_for_larger_batches_within_the_target() -> None:
 
 def test_no_larger_batch_than_the_target_allows() -> None:
     line = curve(0.001, 0.004)
-    choice = Adaptive(0.03, 64).choose(load(1000, line))  # more than it can do, whatever it does
+    choice = Adaptive(0.03, 64).choose(load(200, line))
     assert choice.wait_s + 2 * line.seconds(choice.batch) <= 0.03
-    assert Adaptive(0.001, 64).choose(load(1000, line)).batch == 1
+    assert Adaptive(0.001, 64).choose(load(100, line)).batch == 1
+
+
+def test_if_the_target_is_out_of_reach_throughput_counts() -> None:
+    assert Adaptive(0.03, 64).choose(load(1000, curve(0.001, 0.004))).batch == 64
+
+
+def test_a_pause_of_the_machine_moves_the_curve_little() -> None:
+    line = curve(0.005, 0.002)
+    for _ in range(8):
+        line.add(2, 0.009)
+    line.add(2, 5.0)
+    assert line.seconds(2) < 0.012
 
 
 def test_cores_that_preprocessing_uses_are_busy_too() -> None:
@@ -86,7 +98,7 @@ def test_the_service_curve_is_the_line_through_what_was_measured() -> None:
 
 def test_the_service_curve_forgets() -> None:
     line = curve(0.005, 0.002)
-    for _ in range(300):
+    for _ in range(300):  # slower than what counts of a single one: it takes some batches more
         line.add(1, 0.1)
         line.add(4, 0.1)
     assert line.seconds(2) == pytest.approx(0.1, rel=0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -26,15 +27,24 @@ class Opener(Protocol):
     ) -> Handover: ...
 
 
+@contextlib.contextmanager
+def running(scheme: str) -> Iterator[brokers.Server]:
+    """A broker; skips where it is not installed."""
+    if reason := brokers.missing(scheme):
+        pytest.skip(f"NOT TESTED: {reason}")
+    with brokers.running(scheme) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[brokers.Server]:
-    with brokers.running("redis") as server:
+    with running("redis") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def nats_server() -> Iterator[brokers.Server]:
-    with brokers.running("nats") as server:
+    with running("nats") as server:
         yield server
 
 

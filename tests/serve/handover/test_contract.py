@@ -157,7 +157,7 @@ def test_wrong_slots_and_shapes_are_refused(opened: Opener, kind: str) -> None:
     for first, count in ((0, 5), (4, 1), (-1, 2), (2, 0)):
         with pytest.raises(ValueError, match="of 4"):
             handover.run(memory, first, count, 0)
-    with pytest.raises(ValueError, match="dtype must be one of float32, .* got int64"):
+    with pytest.raises(ValueError, match=r"dtype must be one of float32, .* got int64"):
         handover.allocate(4, shape_of(handover), torch.int64)
     with pytest.raises(ValueError, match="at least one slot"):
         handover.allocate(0, shape_of(handover), torch.float32)

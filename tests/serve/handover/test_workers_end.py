@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import os
 import signal
@@ -127,18 +128,37 @@ def test_a_worker_that_hangs_is_killed_and_replaced(url_of: Callable[[str], str]
 
 
 @pytest.mark.parametrize("kind", IN_WORKERS)
+def test_close_does_not_wait_for_a_batch(
+    url_of: Callable[[str], str], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "GRACE_S", 0.2)
+    handover = open_handover(url_of(kind), obedient_model.make, options=Options(timeout_s=PATIENCE_S))
+    handover.start()
+    memory = filled(handover, 1, wish=obedient_model.HANG)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(handover.run, memory, 0, 1, 0)
+        until(batch.running)
+        began = time.monotonic()
+        handover.close()
+        with pytest.raises(WorkerDied):
+            batch.result(PATIENCE_S)
+        assert time.monotonic() - began < PATIENCE_S / 2
+    with pytest.raises(WorkerDied, match="the handover is closed"):
+        handover.run(memory, 0, 1, 0)
+    handover.release(memory)
+
+
 @pytest.mark.parametrize(
-    ("factory", "options", "error", "text"),
+    ("kind", "factory", "error", "text"),
     [
-        (obedient_model.cannot_load, {}, ModelRaised, "OSError: no weights here"),
-        (obedient_model.dies_while_loading, {}, WorkerDied, r"worker \d ended with exit status 7 while it loaded"),
+        *((kind, obedient_model.cannot_load, ModelRaised, "OSError: no weights here") for kind in IN_WORKERS),
+        ("shared-memory", obedient_model.dies_while_loading, WorkerDied, "worker 0 ended with exit status 7 while it"),
     ],
-    ids=["raises", "dies"],
 )
 def test_a_model_that_cannot_be_loaded(
-    url_of: Callable[[str], str], kind: str, factory: Any, options: dict[str, Any], error: type[Exception], text: str
+    url_of: Callable[[str], str], kind: str, factory: Any, error: type[Exception], text: str
 ) -> None:
-    handover = open_handover(url_of(kind), factory, options=Options(**options))
+    handover = open_handover(url_of(kind), factory)
     with pytest.raises(error, match=text):
         handover.start()
     assert not handover.ready

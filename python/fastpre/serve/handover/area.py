@@ -34,21 +34,14 @@ class Area:
 
     @classmethod
     def create(cls, size: int) -> Area:
-        """New memory, of zeros.
-
-        Raises:
-            OSError: there is not as much: said here, because a write to a page that is missing ends the process.
-        """
+        """New memory, of zeros."""
         if hasattr(os, "memfd_create"):
             fd = os.memfd_create("fastpre", os.MFD_CLOEXEC)
         else:  # macOS: a file that has no name any more
             with tempfile.TemporaryFile(prefix="fastpre-") as file:
                 fd = os.dup(file.fileno())
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(fd, 0, size)
-            else:
-                os.ftruncate(fd, size)
+            os.ftruncate(fd, size)
             return cls(fd, size)
         except BaseException:
             os.close(fd)

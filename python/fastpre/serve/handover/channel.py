@@ -18,6 +18,7 @@ import threading
 __all__ = ["Channel", "Gone", "Kind"]
 
 HEADER = struct.Struct("<II")  # kind, bytes of the body
+TIMEVAL = struct.Struct("ll")
 CHUNK = 1 << 16
 CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # Linux
 ROOM_FOR_ONE = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
@@ -44,12 +45,17 @@ class Channel:
     """One end."""
 
     def __init__(self, end: socket.socket) -> None:
+        end.setblocking(True)  # whatever the process's default is
         self._socket = end
         self._asking = threading.Lock()
 
     def set_timeout(self, timeout_s: float | None) -> None:
-        """How long `send` and `receive` wait."""
-        self._socket.settimeout(timeout_s)
+        """How long `send` and `receive` wait, at most; None: for ever."""
+        # The kernel keeps the time. Python's own timeout takes another system call for every message.
+        seconds = 0.0 if timeout_s is None else max(timeout_s, 1e-6)
+        value = TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, value)
 
     def send(self, kind: Kind, body: bytes = b"", fd: int | None = None) -> None:
         """Sends a message; the other side gets a descriptor of its own.
@@ -58,16 +64,21 @@ class Channel:
             Gone, TimeoutError: the message may have been sent in part.
         """
         message = HEADER.pack(kind, len(body)) + body
-        beside = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
         try:
-            sent = self._socket.sendmsg([message], beside)
+            if fd is None:
+                sent = self._socket.send(message)
+            else:
+                beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+                sent = self._socket.sendmsg([message], beside)
             if sent < len(message):
                 self._socket.sendall(memoryview(message)[sent:])
         except (BrokenPipeError, ConnectionResetError):
             raise Gone("the other side has ended") from None
+        except BlockingIOError:
+            raise TimeoutError("the other side does not read") from None
 
-    def receive(self) -> tuple[Kind, bytes, int | None]:
-        """The next message: kind, body, and the descriptor that came with it.
+    def receive(self) -> tuple[int, bytes, int | None]:
+        """The next message: its `Kind`, its body, and the descriptor that came with it.
 
         Raises:
             Gone, TimeoutError: the rest of a message may still come: this end is of no more use.
@@ -85,9 +96,11 @@ class Channel:
                 data += more
         except ConnectionResetError:
             raise Gone("the other side has ended") from None
-        return Kind(HEADER.unpack_from(data)[0]), data[HEADER.size :], fd
+        except BlockingIOError:
+            raise TimeoutError("the other side does not answer") from None
+        return HEADER.unpack_from(data)[0], data[HEADER.size :], fd
 
-    def ask(self, kind: Kind, body: bytes = b"", fd: int | None = None) -> tuple[Kind, bytes, int | None]:
+    def ask(self, kind: Kind, body: bytes = b"", fd: int | None = None) -> tuple[int, bytes, int | None]:
         """Sends a message and waits for the answer."""
         with self._asking:
             if self._socket.fileno() < 0:

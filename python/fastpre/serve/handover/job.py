@@ -78,11 +78,11 @@ def pickled_factory(factory: Callable[[], Model]) -> bytes:
 
 def called(model: Model, batch: torch.Tensor) -> Mapping[str, np.ndarray[Any, Any]]:
     """What a model returns for a batch in host memory. The batch may be written to again as soon as this ends."""
+    if model.device == "cpu":
+        return model(batch)
     import torch
 
     device = torch.device(model.device)
-    if device.type == "cpu":
-        return model(batch)
     moved = batch.to(device, non_blocking=True)
     try:
         return model(moved)  # arrays in host memory: it has waited for the device

@@ -67,7 +67,7 @@ class Worker:
         self.channel.set_timeout(timeout_s)
         job = pickle.dumps((self._job.parent, sys.path, pickle.dumps(self._job)))
         kind, body, _ = self.channel.ask(Kind.JOB, job)
-        if kind is Kind.RAISED:
+        if kind == Kind.RAISED:
             raise failure_from(body)
         self.description = pickle.loads(body)
 

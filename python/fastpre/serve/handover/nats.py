@@ -74,20 +74,21 @@ class Joined:
 
 
 async def connected_client(url: str, **events: Any) -> Client:
-    """A client that connects again for as long as it takes."""
+    """A client that connects, and connects again, for as long as it takes."""
     import nats
-
-    async def quiet(error: Exception) -> None:
-        log.debug("NATS at %s: %s", place(url), error)
 
     return await nats.connect(
         url,
-        error_cb=quiet,
         connect_timeout=int(CONNECT_S),
         reconnect_time_wait=RETRY_S,
         max_reconnect_attempts=-1,
         **events,
     )
+
+
+async def quiet(error: Exception) -> None:
+    """What went wrong is known from what did not get an answer."""
+    log.debug("NATS: %s", error)
 
 
 class Nats(Broker):
@@ -103,8 +104,8 @@ class Nats(Broker):
         self._inbox = f"{name}.replies"
         self._connected = False
         self._client: Client | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fastpre-nats", daemon=True)
+        self._loop: asyncio.AbstractEventLoop  # from `connect` on, in a thread of its own
+        self._thread: threading.Thread | None = None
         self._waiting: dict[int, tuple[int, asyncio.Future[bytes | memoryview]]] = {}  # by instance
         self._joined = [Joined() for _ in range(instances)]
         self._probe: asyncio.Task[None] | None = None
@@ -133,20 +134,38 @@ class Nats(Broker):
         Raises:
             WorkerDied: the server is away, or refuses.
         """
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fastpre-nats", daemon=True)
         self._thread.start()
         self._on_loop(self._connect())
 
     async def _connect(self) -> None:
         import nats.errors
 
+        first_error: asyncio.Future[Exception] = self._loop.create_future()
+
+        async def note(error: Exception) -> None:
+            if not first_error.done():
+                first_error.set_result(error)
+            await quiet(error)
+
+        connecting = self._loop.create_task(
+            connected_client(
+                self._url, error_cb=note, disconnected_cb=self._disconnected, reconnected_cb=self._reconnected
+            )
+        )
+        either: set[asyncio.Future[Any]] = {connecting, first_error}
+        await asyncio.wait(either, timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
         try:
-            events = {"disconnected_cb": self._disconnected, "reconnected_cb": self._reconnected}
-            self._client = await asyncio.wait_for(connected_client(self._url, **events), CONNECT_S)
+            if not connecting.done():
+                connecting.cancel()
+                raise first_error.result() if first_error.done() else TimeoutError("no answer")
+            self._client = connecting.result()
             for instance in range(self.instances):
                 await self._client.subscribe(f"{self._inbox}.{instance}", cb=self._heard, pending_bytes_limit=0)
             await self._client.flush(int(CONNECT_S))
         except (OSError, asyncio.TimeoutError, nats.errors.Error) as error:
-            raise WorkerDied(f"NATS at {place(self._url)}: {error or 'no answer'}") from error
+            raise WorkerDied(f"NATS at {place(self._url)}: {str(error) or type(error).__name__}") from error
         self._connected = True
 
     async def _heard(self, message: Msg) -> None:
@@ -234,13 +253,12 @@ class Nats(Broker):
 
     def disconnect(self) -> None:
         """Leaves the server, which keeps nothing."""
-        if self._thread.ident is not None:
-            if self._loop.is_closed():
-                return
+        thread, self._thread = self._thread, None
+        if thread is not None:
             self._on_loop(self._leave())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+            thread.join()
+            self._loop.close()
 
     async def _leave(self) -> None:
         self._connected = False
@@ -268,7 +286,7 @@ class NatsTransport:
         return lambda: runner.run_until_complete(listening)
 
     async def _listen(self, model: Model) -> Coroutine[Any, Any, None]:
-        client = await connected_client(self._url)
+        client = await connected_client(self._url, error_cb=quiet)
         subscription = await client.subscribe(self._subject, pending_bytes_limit=0)
         await client.flush(int(CONNECT_S))
         return self._serve(client, subscription.messages, model)

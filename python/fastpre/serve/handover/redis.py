@@ -75,6 +75,7 @@ class RedisStreams(Broker):
         self._client: redis.Redis | None = None
         self._connected = False
         self._closing = threading.Event()
+        self._waiting = [threading.Lock() for _ in range(instances)]
         self._watcher = threading.Thread(target=self._watch, name="fastpre-redis", daemon=True)
         transports = [RedisTransport(url, self._names, i, options.max_output_bytes) for i in range(instances)]
         super().__init__(factory, transports, options)
@@ -104,29 +105,30 @@ class RedisStreams(Broker):
         """Adds a batch to the stream and waits at the instance's list."""
         import redis
 
-        client = self._client
-        if client is None or not self._connected:
-            raise WorkerDied(f"Redis at {place(self._url)} is away")
-        replies = self._names.replies(instance)
-        deadline = time.monotonic() + self.options.timeout_s
-        entry: bytes | str | None = None
         try:
-            request: dict[Any, Any] = {b"to": replies, b"number": NUMBER.pack(number), b"header": header}
-            request[b"elements"] = elements
-            entry = client.xadd(self._names.stream, request, maxlen=self._most, approximate=False)
-            while (remaining_s := deadline - time.monotonic()) > 0:
-                if self._closing.is_set():
-                    raise WorkerDied("the handover is being closed")
-                found: Any = client.blpop([replies], timeout=max(0.01, min(BLOCK_S, remaining_s)))
-                # An older number: a reply that came after its requester had given up.
-                if found is not None and NUMBER.unpack_from(found[1])[0] == number:
-                    return memoryview(found[1])[NUMBER.size :]
-            holder = self._withdraw(client, entry)
+            with self._waiting[instance]:
+                return self._exchange(number, header, elements, self._names.replies(instance))
         except redis.RedisError as error:
             if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
                 self._connected = False
             raise WorkerDied(f"Redis at {place(self._url)}: {error}") from error
-        raise WorkerDied(f"{holder} within {self.options.timeout_s:g} s")
+
+    def _exchange(self, number: int, header: bytes, elements: memoryview, replies: str) -> memoryview:
+        client = self._client
+        if client is None or not self._connected:
+            raise WorkerDied(f"Redis at {place(self._url)} is away")
+        deadline = time.monotonic() + self.options.timeout_s
+        request: dict[Any, Any] = {b"to": replies, b"number": NUMBER.pack(number), b"header": header}
+        request[b"elements"] = elements
+        entry = client.xadd(self._names.stream, request, maxlen=self._most, approximate=False)
+        while (remaining_s := deadline - time.monotonic()) > 0:
+            if self._closing.is_set():
+                raise WorkerDied("the handover is closed")
+            found: Any = client.blpop([replies], timeout=max(0.01, min(BLOCK_S, remaining_s)))
+            # An older number: a reply that came after its requester had given up.
+            if found is not None and NUMBER.unpack_from(found[1])[0] == number:
+                return memoryview(found[1])[NUMBER.size :]
+        raise WorkerDied(f"{self._withdraw(client, entry)} within {self.options.timeout_s:g} s")
 
     def _withdraw(self, client: redis.Redis, entry: bytes | str) -> str:
         """Takes a batch back that took too long, and kills the worker that has it."""
@@ -177,6 +179,9 @@ class RedisStreams(Broker):
         if self._watcher.ident is not None:
             self._watcher.join()
         self._connected = False
+        for waiting in self._waiting:  # they give up within `BLOCK_S`; closing a connection in use is no way to end it
+            with waiting:
+                pass
         client, self._client = self._client, None
         if client is not None:
             keys = [self._names.stream, *(self._names.replies(instance) for instance in range(self.instances))]

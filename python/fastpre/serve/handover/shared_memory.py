@@ -92,7 +92,7 @@ class Link:
         if region.number not in self.mapped:
             body = REGION.pack(region.number, region.area.size) + region.layout.header()
             kind, answer, _ = channel.ask(Kind.MAP, body, region.area.fd)
-            if kind is Kind.RAISED:
+            if kind == Kind.RAISED:
                 raise failure_from(answer)
             self.mapped.add(region.number)
 
@@ -128,11 +128,7 @@ class SharedMemory:
         self._description = self._workers.start()
 
     def allocate(self, slots: int, shape: tuple[int, int, int], dtype: torch.dtype) -> torch.Tensor:
-        """Memory of (slots, C, H, W) that workers can map.
-
-        Raises:
-            OSError: there is not as much.
-        """
+        """Memory of (slots, C, H, W) that workers can map. It is not pinned, on whichever device the model runs."""
         name = self.description.spec.memory_format_name
         layout = BatchLayout.of(slots, shape, dtype, memory_format=name)
         region = Region(layout)
@@ -172,7 +168,7 @@ class SharedMemory:
             except BaseException:  # Ctrl-C: the answer would be taken for that of the next batch
                 self._workers.lose(instance, worker, kill=True)
                 raise
-            if kind is Kind.RAISED:
+            if kind == Kind.RAISED:
                 raise failure_from(body)
             (size,) = SIZE.unpack_from(body)
             if fd is not None:
@@ -188,13 +184,13 @@ class SharedMemory:
         return self._workers.ready()
 
     def close(self) -> None:
-        """Ends the workers. Memory that was allocated stays until the last tensor that refers to it goes."""
+        """Ends the workers. Memory stays until it is released and the last tensor that refers to it goes."""
         self._workers.close()
         for link in self._links:
             with link.lock:
                 link.leave()
-        while self._regions:
-            self._regions.popitem()[1].area.close()
+        for region in self._regions.values():
+            region.area.close()
 
 
 class SharedMemoryTransport:
@@ -213,11 +209,11 @@ class SharedMemoryTransport:
         while True:
             kind, body, fd = channel.receive()
             try:
-                if kind is Kind.RUN:
+                if kind == Kind.RUN:
                     number, first, count = RUN.unpack(body)
                     found = Outputs(called(model, regions[number][first : first + count]))
                     answer = Kind.OUTPUTS, *outputs.hold(found)
-                elif kind is Kind.MAP:
+                elif kind == Kind.MAP:
                     assert fd is not None
                     number, size = REGION.unpack_from(body)
                     area = Area(fd, size)

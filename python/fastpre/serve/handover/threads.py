@@ -37,6 +37,8 @@ class Threads:
     @property
     def description(self) -> Description:
         """What the model says of itself."""
+        if not self._models:
+            raise RuntimeError("start() comes first")
         return Description.of(self._models[0])
 
     def start(self) -> None:

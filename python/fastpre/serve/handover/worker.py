@@ -6,13 +6,13 @@ ends when the other end does, and on Linux also in the middle of a batch.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import pickle
 import signal
 import socket
 import sys
+import traceback
 
 from .channel import Channel, Gone, Kind
 
@@ -27,7 +27,7 @@ def die_with_the_parent(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
-        sys.exit("the process that started this one has ended")
+        raise Gone("the process that started this one has ended")
 
 
 def work(channel: Channel) -> None:
@@ -57,10 +57,19 @@ def work(channel: Channel) -> None:
 
 def main() -> None:
     """Runs until the other end of the socket is closed."""
-    with contextlib.suppress(Gone):
+    status = 0
+    try:
         work(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    except Gone:
+        pass
+    except SystemExit as end:  # of the model's
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
     sys.stdout.flush()
-    os._exit(0)  # torch takes half a second to be torn down, which the operating system does as well
+    sys.stderr.flush()
+    os._exit(status)  # torch takes half a second to be torn down, which the operating system does as well
 
 
 if __name__ == "__main__":

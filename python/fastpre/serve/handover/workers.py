@@ -24,6 +24,7 @@ class Workers:
         def told(number: int) -> Callable[[Worker, str], None] | None:
             return None if on_end is None else lambda _, end: on_end(number, end)
 
+        self._closed = False
         self._keepers = [Keeper(number, job, options, told(number)) for number, job in enumerate(jobs)]
 
     def start(self) -> Description:
@@ -53,6 +54,8 @@ class Workers:
         """
         worker = self._keepers[number].worker
         if worker is None:
+            if self._closed:
+                raise WorkerDied("the handover is closed")
             raise WorkerDied(f"worker {number} is being started")
         return worker
 
@@ -62,6 +65,7 @@ class Workers:
 
     def close(self) -> None:
         """Ends all of them; returns when none is left."""
+        self._closed = True
         for keeper in self._keepers:
             keeper.close()
         for keeper in self._keepers:

@@ -65,10 +65,10 @@ class ModuleNetwork:
     def _channels_last(self, options: Options) -> bool:
         """True if convolutions are to get their input as (N, H, W, C) in memory.
 
-        On the CPU that is what oneDNN's fastest kernels read: resnet18 0.73 to 0.83 and mobilenet_v3_small 0.74 to 0.87
-        of the contiguous time, for batches of 1 and 8, on 1 and 2 cores (benchmarks/models.py). A vision
-        transformer has a single convolution, which cuts the patches; nothing is gained there. On CUDA float32 kernels
-        read either, which is not yet measured on a GPU, and halves want channels last for the tensor cores.
+        On the CPU that is what oneDNN's fastest kernels read: resnet18 takes 0.81 to 0.84 of the contiguous time and
+        mobilenet_v3_small 0.87, in batches of 1 and 8 on one core (benchmarks/models.py). A vision transformer has a
+        single convolution, which cuts the patches; nothing is gained there. On CUDA, where halves want channels last
+        for the tensor cores and float32 may have either, nothing is measured yet.
         """
         if options.channels_last is not None:
             return options.channels_last

@@ -6,6 +6,9 @@ import math
 
 __all__ = ["ArrivalRate", "Average", "ServiceCurve"]
 
+STEADY = 8  # batches after which the curve is known
+OUTLIER_TIMES = 3
+
 
 class Average:
     """An average that forgets: each new value counts `weight`, so half of it is from the last 0.7 / weight values."""
@@ -59,10 +62,18 @@ class ServiceCurve:
 
     def __init__(self, forget: float = 0.02) -> None:
         self._keep = 1.0 - forget
+        self._seen = 0
         self._w = self._n = self._nn = self._t = self._nt = 0.0
 
     def add(self, size: int, seconds: float) -> None:
-        """A batch of `size` images took `seconds`."""
+        """A batch of `size` images took `seconds`.
+
+        Of a batch that took very long (a pause of the machine, a page fault) only as much counts as moves the line a
+        little; if they go on, the line follows.
+        """
+        if self._seen >= STEADY:
+            seconds = min(seconds, OUTLIER_TIMES * self.seconds(size))
+        self._seen += 1
         k = self._keep
         self._w = k * self._w + 1
         self._n = k * self._n + size

@@ -95,7 +95,8 @@ class Adaptive:
             if use <= self.busy:
                 break
             size *= 2
-        return best
+        # More arrives than can be answered in time: what counts then is how many are answered at all.
+        return best if self._use(load, best.batch) <= 1 else Choice(self.largest, 0.0)
 
     @staticmethod
     def _use(load: Load, size: int) -> float:
