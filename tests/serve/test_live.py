@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import http.client
 import json
 from typing import Any
 
@@ -219,3 +221,25 @@ def test_threads_that_models_share_are_as_busy_as_all_of_them_make_them() -> Non
         busy = [model["busy"]["preprocess"] for model in document(found)["models"].values()]
         assert busy == pytest.approx([0.3, 0.3])
         second.pool = own
+
+
+@pytest.mark.parametrize("kind", ["answered", "rejected", "refused"])
+def test_a_request_leaves_nothing_to_the_garbage_collector(kind: str) -> None:
+    image = pictures.photograph(32, 24, seed=1)
+    with served() as service, running(service) as server:
+        if kind == "refused":
+            service.engines["means"].scheduler.queue_limit = 0
+        body = image[:200] if kind == "rejected" else image
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        for counted in (False, True):  # the first requests import, and fill caches
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(20):
+                    connection.request("POST", "/v1/predict", body)
+                    connection.getresponse().read()
+                if counted:
+                    assert gc.collect() < 20  # of 20 requests; a full collection stops all others for some 100 ms
+            finally:
+                gc.enable()
+        connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,6 +255,10 @@ def _run(service: Any, listen: Any) -> None:
 
     async def run() -> None:
         await Server(service, listen).run(started)
+
+    # What was imported stays: a full collection would walk through all of it, which stops every request for 0.3 s.
+    gc.collect()
+    gc.freeze()
 
     try:
         import uvloop

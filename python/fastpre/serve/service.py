@@ -132,11 +132,7 @@ class EngineService:
             recorder.abandoned(time.monotonic() - begun)
             raise
         except Exception as error:
-            seen = error if isinstance(error, ServeError) else ServeError("internal error")
-            recorder.failed(seen, time.monotonic() - begun, request.id)
-            self._failure_log.failed(info.name, seen, request.id)
-            if self.tracing is not None:
-                self.tracing.failed(request, begun, seen)
+            self._failed(info.name, request, begun, error)
             raise
         now = time.monotonic()
         stages = response.stages_ms
@@ -146,6 +142,13 @@ class EngineService:
         if self.tracing is not None:
             self.tracing.answered(request, begun, response)
         return response
+
+    def _failed(self, model: str, request: InferRequest, begun: float, error: Exception) -> None:
+        seen = error if isinstance(error, ServeError) else ServeError("internal error")
+        self.recorders[model].failed(seen, time.monotonic() - begun, request.id)
+        self._failure_log.failed(model, seen, request.id)
+        if self.tracing is not None:
+            self.tracing.failed(request, begun, seen)
 
     def refused(self, error: ServeError, model: str = "") -> None:
         """A protocol answers with an error; it is counted, unless `infer` has done so.
@@ -176,7 +179,10 @@ class EngineService:
             if isinstance(error, ServeError) and len(images) > 1:
                 error.index = failed
             assert error is not None
-            raise error
+            try:
+                raise error
+            finally:  # its traceback has this frame: neither is to wait for the garbage collector, nor the images
+                del error, job
         names = [output.name for output in request.outputs] or [output.name for output in info.outputs]
         known = {output.name: output for output in info.outputs}
         for name in names:
@@ -188,7 +194,9 @@ class EngineService:
             parameters["quality"] = engine.qualities[max(item.rung for item in job.items)]
         if any(item.record is not None and item.record.truncated for item in job.items):
             parameters["truncated"] = True
-        return InferResponse(info.name, VERSION, outputs, request.id, parameters, _stages(job, request))
+        stages = _stages(job, request)
+        job.items.clear()  # they and the job would keep each other, and the upload, for the garbage collector
+        return InferResponse(info.name, VERSION, outputs, request.id, parameters, stages)
 
 
 def _images(inputs: Sequence[InputTensor], info: ModelInfo) -> list[Any]:

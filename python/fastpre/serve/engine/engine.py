@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import ImageError
 from ...preprocessor import Preprocessor
-from ..errors import DeadlinePassed, Draining, ImageRefused
+from ..errors import DeadlinePassed, Draining, ImageRefused, ServeError
 from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
@@ -222,13 +222,18 @@ class Engine:
         now = time.monotonic()
         last = now + self.settings.timeout_s
         job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial)
-        for index, item in enumerate(job.items):
-            item.cost_s = self._cost_s(item, index)
-        with self._lock:
-            if self._draining or self._live is None:
-                raise Draining("the server is shutting down" if self._draining else "the engine is not started")
-            self.scheduler.add(job, now)
-            self._flying += 1
+        try:
+            for index, item in enumerate(job.items):
+                item.cost_s = self._cost_s(item, index)
+            with self._lock:
+                if self._draining or self._live is None:
+                    raise Draining("the server is shutting down" if self._draining else "the engine is not started")
+                self.scheduler.add(job, now)
+                self._flying += 1
+        except ServeError:
+            job.items.clear()  # as in `_tell`: images, job and what waits would keep each other
+            job.done = _told
+            raise
         self.pool.wake(self, len(job.items))
         return job
 
@@ -356,7 +361,8 @@ class Engine:
         for job in ended:
             if self._observe is not None:
                 self._observe.job(job)
-            job.done(job)
+            done, job.done = job.done, _told  # what waits has the job: they are not to keep each other
+            done(job)
         if ended:
             with self._lock:
                 self._landed(len(ended))
@@ -365,6 +371,10 @@ class Engine:
         self._flying -= jobs
         if self._flying == 0:
             self._still.notify_all()
+
+
+def _told(job: Job) -> None:
+    """In place of a job's `done` that was called."""
 
 
 def stages_ms(item: Item) -> dict[str, float]:
