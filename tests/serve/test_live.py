@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import http.client
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+import tritonclient.grpc as triton
 
 import pictures
 from fastpre.serve.errors import ImageRefused, Overloaded, ServeError
@@ -243,3 +246,21 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(kind: str) -> None:
             finally:
                 gc.enable()
         connection.close()
+
+
+def test_over_grpc_they_are_counted_once_too() -> None:
+    image = pictures.photograph(32, 24, seed=1)
+    with served() as service, running(service, grpc_port=0) as server:
+        client = triton.InferenceServerClient(f"127.0.0.1:{server.grpc_port}")
+        for model, body in (("means", image), ("means", image[:200]), ("other", image)):
+            tensor = triton.InferInput("IMAGE", [1], "BYTES")
+            tensor.set_data_from_numpy(np.array([body], dtype=object))
+            with (
+                contextlib.nullcontext()
+                if body == image and model == "means"
+                else pytest.raises(triton.InferenceServerException)
+            ):
+                client.infer(model, [tensor])
+        client.close()
+        assert service.recorders["means"].outcomes == {"ok": 1, "corrupt_image": 1}
+        assert service.refusals.outcomes == {"not_found": 1}
