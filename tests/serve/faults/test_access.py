@@ -80,11 +80,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(running: ServerProcess) -> Non
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
 CLOSED = (
-<<<<<<< HEAD
-    "/",
-=======
     "/v1/live",
->>>>>>> faults
     "/v2",
     "/v2/models",
     "/v2/models/faulty",

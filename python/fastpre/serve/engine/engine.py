@@ -232,7 +232,8 @@ class Engine:
                 self.scheduler.add(job, now, kept=kept)
                 self._flying += 1
         except ServeError:
-            job.items.clear()  # they refer to each other, and would keep the images
+            job.items.clear()  # as in `_tell`: images, job and what waits would keep each other
+            job.done = _told
             raise
         self.pool.wake(self, len(job.items))
         return job
@@ -402,7 +403,8 @@ class Engine:
         for job in ended:
             if self._observe is not None:
                 self._observe.job(job)
-            job.done(job)
+            done, job.done = job.done, _told  # what waits has the job: they are not to keep each other
+            done(job)
         if ended:
             with self._lock:
                 self._landed(len(ended))
@@ -411,3 +413,7 @@ class Engine:
         self._flying -= jobs
         if self._flying == 0:
             self._still.notify_all()
+
+
+def _told(job: Job) -> None:
+    """In place of a job's `done` that was called."""

@@ -105,26 +105,10 @@ class Scheduler:
         """
         count = len(job.items)
         self.arrivals.add(count, now)
-<<<<<<< HEAD
         if kept:
             self.places.kept -= count
         else:
             self._admit(count, job.deadline, now)
-=======
-        if self.queued + count > self.queue_limit:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
-            )
-        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
-        # for ever, because no other would be measured.
-        wait = self.predicted_wait_s() if job.deadline < float("inf") and self._ahead else 0.0
-        if now + wait > job.deadline:
-            raise Overloaded(
-                f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout",
-                retry_after_s=wait / 2,
-            )
->>>>>>> faults
         for item in job.items:
             heapq.heappush(self._queue, (job.priority, job.deadline, self._sequence, item))
             self._sequence += 1
@@ -143,8 +127,8 @@ class Scheduler:
             raise Overloaded(
                 f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
             )
-        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests from
-        # then on, because no other would be measured.
+        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
+        # from then on, because no other would be measured.
         wait = self.predicted_wait_s() if deadline < float("inf") and self._ahead else 0.0
         if now + wait > deadline:
             raise Overloaded(
