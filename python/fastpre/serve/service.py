@@ -161,12 +161,7 @@ class EngineService:
             recorder.abandoned(time.monotonic() - begun)
             raise
         except Exception as error:
-            seen = error if isinstance(error, ServeError) else ServeError("internal error")
-            recorder.failed(seen, time.monotonic() - begun, request.id)
-            self._failure_log.failed(info.name, seen, request.id)
-            if self.tracing is not None:
-                self.tracing.failed(request, begun, seen)
-            del seen  # or it would hold this frame, which holds it, and the images
+            self._failed(info.name, request, begun, error)
             raise
         now = time.monotonic()
         stages = response.stages_ms
@@ -176,6 +171,13 @@ class EngineService:
         if self.tracing is not None:
             self.tracing.answered(request, begun, response)
         return response
+
+    def _failed(self, model: str, request: InferRequest, begun: float, error: Exception) -> None:
+        seen = error if isinstance(error, ServeError) else ServeError("internal error")
+        self.recorders[model].failed(seen, time.monotonic() - begun, request.id)
+        self._failure_log.failed(model, seen, request.id)
+        if self.tracing is not None:
+            self.tracing.failed(request, begun, seen)
 
     def refused(self, error: ServeError, model: str = "") -> None:
         """A protocol answers with an error; it is counted, unless `infer` has done so.
@@ -214,8 +216,8 @@ class EngineService:
                 error.index = failed
             try:
                 raise error
-            finally:
-                del error  # or it would hold this frame, which holds it, and the images
+            finally:  # its traceback has this frame: neither is to wait for the garbage collector, nor the images
+                del error, job
         outputs = [OutputTensor(name, known[name].datatype, _rows(job.items, name)) for name in names]
         parameters: dict[str, bool | int | float | str] = {}
         if len(engine.qualities) > 1:
@@ -225,7 +227,9 @@ class EngineService:
             parameters["cascade"] = "kept" if all(item.rung == cheap for item in job.items) else "retried"
         if any(item.record is not None and item.record.truncated for item in job.items):
             parameters["truncated"] = True
-        return InferResponse(info.name, VERSION, outputs, request.id, parameters, _stages(job, request))
+        stages = _stages(job, request)
+        job.items.clear()  # they and the job would keep each other, and the upload, for the garbage collector
+        return InferResponse(info.name, VERSION, outputs, request.id, parameters, stages)
 
 
 def _images(inputs: Sequence[InputTensor], info: ModelInfo) -> list[Any]:

@@ -10,8 +10,6 @@ import pytest
 from faulty import GOOD
 from server_process import ServerProcess, until
 
-EMPTY = {"queued": 0, "preprocessing": 0, "ready": 0, "running": 0}
-
 
 @pytest.fixture(scope="session")
 def hold(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,8 +28,10 @@ def running(hold: Path) -> Iterator[ServerProcess]:
 @pytest.fixture
 def server(running: ServerProcess) -> Iterator[ServerProcess]:
     """The server, idle before and after the test, and as quick as ever to a good image."""
+    until(
+        lambda: all(count == 0 for place, count in running.places().items() if place != "free"), what="no image is left"
+    )
     before = running.places()
-    assert {place: count for place, count in before.items() if place != "free"} == EMPTY
     yield running
     until(lambda: running.places() == before, what="all places are empty again")
     assert running.predict(GOOD).status_code == 200

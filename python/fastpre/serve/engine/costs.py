@@ -15,6 +15,9 @@ from .cropping import Crop
 __all__ = ["Costs"]
 
 
+SECONDS_PER_COST = 4e-9  # at most, beyond what any image takes; a core of 2022 takes 1.2e-9 to 1.5e-9 for photographs
+
+
 class Costs:
     """Predicts by the header, and learns what its unit of cost takes. `learn` is for one thread at a time."""
 
@@ -33,14 +36,20 @@ class Costs:
         except ImageError as error:
             raise ImageRefused.of(error, index) from None
 
-    def predict(self, item: Item, index: int) -> None:
-        """Sets an item's `cost` and `cost_s`. Raises as `check`."""
+    def predict(self, item: Item, index: int, typical_s: float) -> None:
+        """Sets an item's `cost` and `cost_s`. Raises as `check`.
+
+        Args:
+            typical_s: what images have taken on average.
+        """
         image = item.image
         if not isinstance(image, tuple):
             item.cost = self.check(image, index)
         elif isinstance(image, Crop):
             item.cost = image.cost
-        item.cost_s = item.cost * self._seconds_each
+        # Of small images most is what any image takes, which does not grow.
+        most = max(item.cost * SECONDS_PER_COST, typical_s)
+        item.cost_s = min(item.cost * self._seconds_each, most)
 
     def learn(self, items: Sequence[Item], now: float) -> None:
         """From images that were preprocessed together."""

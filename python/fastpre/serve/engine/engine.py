@@ -23,7 +23,7 @@ from .filling import Filler
 from .instances import Instances
 from .preprocessing import Pool
 from .settings import Settings
-from .waiting import finished
+from .waiting import finished, told
 
 if TYPE_CHECKING:
     import torch
@@ -222,13 +222,14 @@ class Engine:
         job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial, rung)
         try:
             for index, item in enumerate(job.items):
-                self._costs.predict(item, index)
+                self._costs.predict(item, index, self.scheduler.preprocess_s.value)
             with self._lock:
                 self._check_open()
                 self.scheduler.add(job, now, kept=kept)
                 self._flying += 1
         except ServeError:
-            job.items.clear()  # they refer to each other, and would keep the images
+            job.items.clear()  # as in `_tell`: images, job and what waits would keep each other
+            job.done = told
             raise
         self.pool.wake(self, len(job.items))
         return job
@@ -374,7 +375,8 @@ class Engine:
         for job in ended:
             if self._observe is not None:
                 self._observe.job(job)
-            job.done(job)
+            done, job.done = job.done, told  # what waits has the job: they are not to keep each other
+            done(job)
         if ended:
             with self._lock:
                 self._landed(len(ended))

@@ -54,7 +54,8 @@ class Settings:
         timeout_s: the deadline of a request that has none of its own.
         ladder: rungs below full quality, best first; empty: quality never changes.
         apart: more rungs, which no load chooses: for `Engine.submit(rung=...)`, counted on after those of the ladder.
-        ladder_down_ms, ladder_up_ms: a predicted wait above the first steps down, below the second up again.
+        ladder_down_ms, ladder_up_ms: what is under way takes longer than the first: a step down; less than the second:
+            up again.
         device: where preprocessing runs, as `fastpre.Preprocessor` takes it.
     """
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..errors import DeadlinePassed
 from ..scheduling.items import Job
 
-__all__ = ["Inbox", "finished", "inbox"]
+__all__ = ["Inbox", "finished", "inbox", "told"]
 
 
 class Inbox:
@@ -59,6 +59,10 @@ def inbox() -> Inbox:
     if found is None:
         found = _inboxes[loop] = Inbox(loop)
     return found
+
+
+def told(job: Job) -> None:
+    """Takes the place of a job's `done` once that is called: what waits has the job, and they would keep each other."""
 
 
 async def finished(submit: Callable[[Callable[[Job], None]], Job], cancel: Callable[[Job], None]) -> Job:

@@ -88,6 +88,9 @@ class Live:
             "refused": refused,
             "models": {name: model.close(seconds) for name, model in self._models.items()},
         }
+        models = self._models.values()
+        for model in models:
+            model.summarize(sum(other.preprocess_s for other in models if other.pool is model.pool))
         self._lines.append(orjson.dumps(line))
         self._next += 1
         self._since, self._lag, self._cpu_s = now, 0.0, cpu_s

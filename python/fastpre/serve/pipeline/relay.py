@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine import Engine
 from ..engine.answers import Observer
-from ..engine.waiting import finished
+from ..engine.waiting import finished, told
 from ..scheduling.items import Job
 from .passage import Joint, Passage
 
@@ -116,4 +116,5 @@ class Relay:
             self._observe.job(trip)
         assert isinstance(trip, Trip)
         trip.passages = ()
-        trip.done(trip)
+        done, trip.done = trip.done, told
+        done(trip)

@@ -112,7 +112,7 @@ class Scheduler:
         """Raises `Overloaded` if so many images have no room, or would be too late."""
         full = self._room - self.places.wanted < count
         # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
-        # for ever, because no other would be measured.
+        # from then on, because no other would be measured.
         hurried = deadline < float("inf") and self._ahead > 0
         wait = self.predicted_wait_s() if full or hurried else 0.0
         if full:
@@ -148,13 +148,18 @@ class Scheduler:
 
     def predicted_wait_s(self) -> float:
         """How long an image that arrives now will take to its answer, by the measured rates; 0 if nothing is known."""
+        return self.backlog_s() + self.preprocess_s.value + self.curve.seconds(1)
+
+    def backlog_s(self) -> float:
+        """How long what is under way will take, by the measured rates; 0 without load, or if nothing is known."""
         ahead = self._ahead
+        if not ahead:
+            return 0.0
         preprocess = (self._queued_cost_s + self.preprocessing * self.preprocess_s.value) / self.threads
         batch = max(1, min(self._choice.batch, ahead))
         model = self.curve.seconds(batch) / batch * ahead / self.instances
         # They run at the same time where each has its own device, and one after the other where they share the cores.
-        both = preprocess + model if self.cores and self.cores <= self.threads else max(preprocess, model)
-        return both + self.preprocess_s.value + self.curve.seconds(1)
+        return preprocess + model if self.cores and self.cores <= self.threads else max(preprocess, model)
 
     # --- preprocessing ---
 
@@ -171,13 +176,13 @@ class Scheduler:
         oldest = self._queue[0][3].job.arrived
         if self.before.batch > 1 and self.queued < self.before.batch and now < oldest + self.before.wait_s:
             return None, oldest + self.before.wait_s, ended
-        rung = self.ladder.choose(self.predicted_wait_s(), now) if self.ladder is not None else 0
         items, first = self._pop(min(self.before.batch, self.queued))
+        self.queued -= len(items)
+        rung = self.ladder.choose(self.backlog_s(), now) if self.ladder is not None else 0
         for item in items:
             item.state = State.PREPROCESSING
             item.begun = now
             item.rung = rung if item.job.rung is None else item.job.rung
-        self.queued -= len(items)
         self.preprocessing += len(items)
         return Work(items, first), None, ended
 
@@ -193,13 +198,10 @@ class Scheduler:
             count -= 1
         item = self._pop_one()
         slow = item.cost_s > SLOW_S and item.cost_s > SLOW_TIMES * self.preprocess_s.value
-        item.slot = slot = self._take(slow)
-        return [item], slot
-
-    def _take(self, slow: bool) -> int:
         slot = self.slots.take(slow)
         assert slot is not None  # `next_work` has asked
-        return slot
+        item.slot = slot
+        return [item], slot
 
     def _pop_one(self) -> Item:
         """The next image; there is one, because `queued` counts those that are not cancelled."""
@@ -243,11 +245,7 @@ class Scheduler:
     # --- batches ---
 
     def next_batch(self, now: float) -> tuple[Batch | None, float | None, list[Job]]:
-        """What a free instance of the model runs next.
-
-        Returns:
-            As `next_work`.
-        """
+        """What a free instance of the model runs next; returns as `next_work`."""
         ended = self._drop_late_ready(now)
         if not self._ready:
             return None, None, ended
