@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import gzip
@@ -147,6 +148,25 @@ def test_a_thousand_connections(same: ServerProcess) -> None:
         assert same.predict(GOOD).status_code == 200
         until(lambda: same.process.num_fds() > 1000)
     until(lambda: same.process.num_fds() < 200)
+
+
+def test_streams_that_say_nothing(same: ServerProcess) -> None:
+    """Half of the calls may be streams, so that idle ones do not keep inferences out."""
+
+    async def ask() -> None:
+        options = (("grpc.use_local_subchannel_pool", 1),)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{same.grpc_port}", options) as channel:
+            streams = [channel.stream_stream(f"{grpc_calls.SERVICE}/ModelStreamInfer")() for _ in range(520)]
+            infer = channel.unary_unary(f"{grpc_calls.SERVICE}/ModelInfer")
+            for _ in range(10):
+                assert await infer(grpc_calls.request([GOOD]), timeout=10)
+            refused = [stream for stream in streams if stream.done()]
+            assert len(refused) == 8
+            assert {await stream.code() for stream in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+            for stream in streams:
+                stream.cancel()
+
+    asyncio.run(ask())
 
 
 def test_images_that_are_large_do_not_hold_up_others(same: ServerProcess) -> None:
