@@ -18,7 +18,7 @@ from click.testing import Result
 from hdrh.histogram import HdrHistogram
 
 from command_line import call
-from misbehaving import Answer, Arrived, Server, misbehaving
+from misbehaving import METADATA, Answer, Arrived, Server, misbehaving
 
 SHORT = ("--requests", 20, "--warmup", 0)
 
@@ -205,13 +205,23 @@ def test_the_soft_limit_of_open_files_is_raised(server: Server, good: Path, monk
     assert limits == [(1064, 4096)]
 
 
-def test_what_is_missing_is_said(server: Server, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["hdrh", "httptools"])
+def test_what_is_missing_is_said(server: Server, good: Path, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("fastpre.load", "hdrh"))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "hdrh", None)
+    monkeypatch.setitem(sys.modules, missing, None)
     result = load(server, good)
     assert result.exit_code == 2
     assert "pip install 'fastpre[serve]'" in result.stderr
+
+
+def test_what_servers_say_is_no_code_for_the_terminal(good: Path) -> None:
+    words = {**METADATA, "/v2": {"name": "\x1b[2Jgone", "version": "[red]1"}}
+    with misbehaving(lambda _: Answer(400, b'{"code": "\\u001b[31m[bold]"}'), words) as server:
+        result = load(server, good, *SHORT)
+    assert "\x1b" not in result.output
+    assert "(\\x1b[2Jgone [red]1)" in result.stdout
+    assert "client errors (4xx): \\x1b[31m[bold] 20" in result.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

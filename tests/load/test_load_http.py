@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from typing import Any
 
@@ -218,3 +219,22 @@ def test_predict_posts_to_the_urls_path() -> None:
 def test_a_server_without_what_is_needed_is_named(metadata: dict[str, Any], message: str) -> None:
     with misbehaving(metadata=metadata) as server, pytest.raises(Unreachable, match=message):
         loaded(server)
+
+
+def test_a_name_with_several_addresses_is_tried_at_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """localhost is ::1 first for many resolvers, where a server on 127.0.0.1 does not listen."""
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        if host != "two.test":
+            return real(host, port, *args, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # its resolver is its own
+    with misbehaving() as server:
+        url = f"http://two.test:{server.port}"
+        report = run(Plan(url=url, concurrency=3, requests=9, warmup_s=0, timeout_s=5), IMAGES)
+    assert report.outcomes["ok"] == 9
+    assert report.machine.event_loop == "asyncio"
+    assert server.arrived[0].headers["host"] == f"two.test:{server.port}"

@@ -96,7 +96,8 @@ def test_a_generator_that_stalls_says_that_it_did(options: dict[str, Any]) -> No
         report = stalled(server, lambda: time.sleep(STALL_S), **options)
     generator = report.generator
     assert generator.fell_behind
-    assert generator.loop_lag_ms.max >= 285
+    assert generator.loop_lag_ms.max >= 270
+    assert generator.loop_lag_ms.p90 >= 100  # every tick that it left out counts: 15 of 85
     if "rate" in options:
         assert report.outcomes["ok"] == 170
         assert generator.own_lag_ms.p95 >= 200

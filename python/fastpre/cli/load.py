@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+INSTALL = "pip install 'fastpre[serve]'"
+
 when = section("When requests are sent")
 what = section("What is sent")
 where = section("How it is sent")
@@ -182,7 +184,7 @@ def load(
     try:
         from fastpre.load import Measurement, Plan, Unreachable
     except ImportError as e:
-        raise Unusable(f"pip install 'fastpre[serve]': {e}") from e
+        raise Unusable(f"{INSTALL}: {e}") from e
     outputs = _outputs(json_path, histogram)
     try:
         plan = Plan(url=url, **_arguments(asked))
@@ -198,7 +200,9 @@ def load(
         try:
             measurement = Measurement(plan, images)
         except Unreachable as e:
-            raise Unusable(str(e)) from e
+            raise Unusable(printable(str(e))) from e
+        except ImportError as e:
+            raise Unusable(f"{INSTALL}: {e}") from e
         except ValueError as e:
             raise click.UsageError(str(e)) from e
         report = _carried_out(plan, measurement, images, quiet)

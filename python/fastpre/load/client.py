@@ -44,7 +44,7 @@ class Client(Protocol):
         """Sends a request, now. Its end may not be reported within this call."""
 
     def tick(self, now: float) -> None:
-        """Called every 10 ms: gives up what has taken too long."""
+        """Called every 20 ms: gives up what has taken too long."""
 
     async def close(self) -> None:
         """Ends everything that is under way, without reports."""

@@ -56,8 +56,7 @@ def predict_body(images: Sequence[bytes]) -> tuple[dict[str, str], bytes]:
 
 
 def _with_head(plan: Plan, path: str, headers: dict[str, str], body: bytes) -> bytes:
-    host, port = plan.address
-    own = {"host": f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "content-length": str(len(body)), **headers}
+    own = {"host": plan.authority, "content-length": str(len(body)), **headers}
     own |= {name.lower(): value for name, value in plan.sent_headers()}
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in own.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1") + body

@@ -32,8 +32,7 @@ class GrpcClient:
 
     async def open(self) -> None:
         """Makes the channel; it connects with the first request."""
-        host, port = self._plan.address
-        self._channel = grpc.aio.insecure_channel(f"{host}:{port}", options=messages.CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(self._plan.authority, options=messages.CHANNEL_OPTIONS)
         self._call = self._channel.unary_unary(messages.METHOD)
 
     def send(self, ticket: Ticket) -> None:

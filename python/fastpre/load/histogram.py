@@ -59,20 +59,17 @@ def percentiles(recorded: Any) -> Percentiles:
     count = recorded.get_total_count()
     if not count:
         return Percentiles()
-
-    def at(percentile: float) -> float:
-        return float(recorded.get_value_at_percentile(percentile)) / 1000
-
+    at = recorded.get_percentile_to_value_dict([50, 75, 90, 95, 99, 99.9])
     return Percentiles(
         count=count,
         mean=float(recorded.get_mean_value()) / 1000,
         min=float(recorded.get_min_value()) / 1000,
-        p50=at(50),
-        p75=at(75),
-        p90=at(90),
-        p95=at(95),
-        p99=at(99),
-        p999=at(99.9),
+        p50=at[50] / 1000,
+        p75=at[75] / 1000,
+        p90=at[90] / 1000,
+        p95=at[95] / 1000,
+        p99=at[99] / 1000,
+        p999=at[99.9] / 1000,
         max=float(recorded.get_max_value()) / 1000,
     )
 

@@ -24,7 +24,7 @@ def reasons(
     Args:
         own_lag: how late requests were sent because the event loop was; empty in a closed loop.
         loop_lag: how late its timer rang, and so answers were seen.
-        latency: of ok answers; where there is none, lags are held against the smallest bounds alone.
+        latency: of ok answers; of all requests where there is none.
         cpu_share: of one core.
         late: requests that were never sent because the generator was behind.
     """

@@ -17,7 +17,7 @@ from .tally import Tally
 
 __all__ = ["ClosedLoop", "Loop", "OpenLoop"]
 
-TICK_S = 0.01
+TICK_S = 0.02  # a process that slept needs 0.1 ms of CPU to wake, look and sleep again
 # A generator that is behind catches up for so long after the end; what is still not sent then never is.
 GRACE_S = 1.0
 MOST_AT_ONCE = 32  # requests sent before the loop turns to the answers that have come
@@ -123,11 +123,13 @@ class Loop:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if self._sending and now >= self.tally.begin:
-            self.tally.loop_lag.record_value(seconds_to_unit(now - self._next_tick))
-            if self._cpu_from is None:
-                self._cpu_from = time.process_time(), now
-        self._next_tick = max(self._next_tick + TICK_S, now)
+        counted = self._sending and now >= self.tally.begin
+        if counted and self._cpu_from is None:
+            self._cpu_from = time.process_time(), now
+        while self._next_tick <= now:  # also those that a long halt left out
+            if counted:
+                self.tally.loop_lag.record_value(seconds_to_unit(now - self._next_tick))
+            self._next_tick += TICK_S
         self._ticks.set(self._next_tick)
         self._client.tick(now)
         if self._sending and self._passed(now):

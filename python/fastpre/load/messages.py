@@ -37,8 +37,7 @@ def metadata_of(plan: Plan) -> tuple[tuple[str, str], ...]:
 
 def describe(plan: Plan) -> tuple[Any, Any]:
     """The metadata of the plan's model and of the server."""
-    host, port = plan.address
-    with grpc.insecure_channel(f"{host}:{port}", options=CHANNEL_OPTIONS) as channel:
+    with grpc.insecure_channel(plan.authority, options=CHANNEL_OPTIONS) as channel:
 
         def ask(method: str, **fields: str) -> Any:
             call = channel.unary_unary(

@@ -44,7 +44,7 @@ class Plan:
         duration_s: how long requests are sent after the warm-up. Without it and `requests`, 10 s.
         requests: how many requests are sent after the warm-up. The first of both bounds to be reached counts.
         warmup_s: how long requests are sent before that, which no result contains.
-        timeout_s: after which a request that was sent is given up.
+        timeout_s: after which a request is given up, from when it was handed to its connection, or to one being opened.
         batch: images in each request.
         mix: share of requests by size class: names of folders (in `LoadImage.name`), or `small`, `medium` and `large`
             (see `size_class`). Empty: images in turn.
@@ -156,6 +156,12 @@ class Plan:
         """Host and port."""
         parts = urllib.parse.urlsplit(self.url)
         return parts.hostname or "", parts.port or 80
+
+    @property
+    def authority(self) -> str:
+        """`host:port`, with brackets around an IPv6 address."""
+        host, port = self.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def path(self) -> str:

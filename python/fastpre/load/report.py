@@ -15,9 +15,15 @@ __all__ = ["Generator", "Machine", "Report", "Second", "SizeClass"]
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Where the generator ran."""
+    """Where the generator ran.
+
+    Attributes:
+        cpus: that it could use.
+        nice: its priority; negative ones are scheduled sooner.
+    """
 
     cpus: int
+    nice: int
     system: str
     python: str
     event_loop: str
@@ -65,7 +71,7 @@ class Generator:
     Attributes:
         send_lag_ms: from being due to being sent, whatever the reason.
         own_lag_ms: from being due to the event loop's turning to it; the generator's own part.
-        loop_lag_ms: how late a timer of every 10 ms rang: answers are seen as late as that.
+        loop_lag_ms: how late a timer of every 20 ms rang: answers are seen as late as that.
         held_back: requests that waited because `max_outstanding` others had no answer.
         never_sent: requests that were still waiting so when the window ended, or that the generator was behind with.
         connections_opened: requests that had to wait for a connection to be opened.

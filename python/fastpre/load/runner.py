@@ -15,6 +15,7 @@ from . import plan as plans
 from .arrivals import due_times
 from .client import Client, Ticket
 from .deck import Deck
+from .discovery import discover
 from .encoding import encoder
 from .histogram import log_line, percentile_table, summed
 from .images import LoadImage
@@ -24,7 +25,6 @@ from .plan import Plan
 from .report import Report
 from .summarize import summarize
 from .tally import Tally
-from .target import discover
 from .trace import read_trace
 
 __all__ = ["Measurement", "run"]
@@ -46,11 +46,13 @@ class Measurement:
         Unreachable: the server does not say what it needs to be sent.
         ValueError: the mix or the trace does not go with what there is.
         OSError: the trace cannot be read.
+        ImportError: what the protocol needs is not installed.
     """
 
     def __init__(self, plan: Plan, images: Sequence[LoadImage]) -> None:
         self.plan = plan
         self._trace = read_trace(plan.arrivals) if plan.trace else []
+        self._client = _client_class(plan)
         self.target = discover(plan)
         self._deck = Deck(plan, images, encoder(plan, self.target))
         self._loop: Loop | None = None
@@ -110,7 +112,7 @@ class Measurement:
         else:
             loop = ClosedLoop(self.plan, requests, on_second)
         self._loop = loop
-        client = _client(self.plan, loop.finished)
+        client = self._client(self.plan, loop.finished)
         await client.open()
         begun = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         loop.begin(client)
@@ -161,14 +163,14 @@ def _error(context: dict[str, Any]) -> BaseException:
     return error if isinstance(error, BaseException) else RuntimeError(str(context.get("message")))
 
 
-def _client(plan: Plan, finished: Callable[[Ticket, Outcome, float], None]) -> Client:
+def _client_class(plan: Plan) -> Callable[[Plan, Callable[[Ticket, Outcome, float], None]], Client]:
     if plan.protocol == plans.V2_GRPC:
         from .grpc_client import GrpcClient
 
-        return GrpcClient(plan, finished)
+        return GrpcClient
     from .http_client import HttpClient
 
-    return HttpClient(plan, finished)
+    return HttpClient
 
 
 def _new_event_loop() -> tuple[asyncio.AbstractEventLoop, str]:

@@ -76,14 +76,16 @@ def summarize(
         sizes=_sizes(tally, sizes),
         stages_ms=tally.stages.medians(),
         stages_from=len(tally.stages),
-        generator=_generator(plan, loop, latency.get(outcomes.OK, Percentiles()), precise),
+        generator=_generator(plan, loop, precise),
         seconds=tuple(_second(index, row) for index, row in sorted(tally.seconds.items()) if index >= 0),
         stopped=stopped,
     )
 
 
-def _generator(plan: Plan, loop: Loop, latency: Percentiles, precise: bool) -> Generator:
+def _generator(plan: Plan, loop: Loop, precise: bool) -> Generator:
     tally = loop.tally
+    of_ok = [recorded for (kind, _), recorded in tally.latency.items() if kind == outcomes.OK]
+    latency = percentiles(summed(of_ok or list(tally.latency.values())))
     cpu_share = loop.cpu_s / loop.cpu_over_s if loop.cpu_over_s > 0 else 0.0
     own_lag = percentiles(tally.handling_lag) if plan.open_loop else Percentiles()
     loop_lag = percentiles(tally.loop_lag)
@@ -148,4 +150,4 @@ def _machine(event_loop: str) -> Machine:
             continue
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Machine(cpus, system, platform.python_version(), event_loop, versions)
+    return Machine(cpus, os.nice(0), system, platform.python_version(), event_loop, versions)

@@ -40,7 +40,7 @@ class Tally:
         retry_after: how many refusals said when to come again.
         send_lag: histogram of how long after it was due each request was sent, whatever the reason.
         handling_lag: of how long after it was due the loop came to it: the generator's own part, without `held` ones.
-        loop_lag: of how late a timer of every 10 ms rang.
+        loop_lag: of how late a timer of every 20 ms rang.
         opening: of what connections took that were opened for a request.
         held: requests that waited because `max_outstanding` had no answer.
         ok_in_window: ok answers that came within the window, whether their request is counted or not.

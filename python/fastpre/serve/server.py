@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 
+from .holding import Holding
 from .http.app import Application
 from .http.connection import Connection
 from .http.limits import Limits
@@ -39,6 +42,7 @@ class Listen:
         api_key: that every request needs but those for health; None: none.
         certificate, key: PEM files for TLS; None: plain.
         limits: of a request.
+        max_held_bytes: of all requests' bodies at a time; more are refused.
         drain_s: how long requests that were begun may take after a signal to stop.
         drain_delay_s: how long requests are still taken after readiness has fallen, for load balancers to notice.
         page: the live page is at `/`, and its numbers at `/v1/live`.
@@ -51,6 +55,7 @@ class Listen:
     certificate: str | None = None
     key: str | None = None
     limits: Limits = dataclasses.field(default_factory=Limits)
+    max_held_bytes: int = 1 << 30
     drain_s: float = 10.0
     drain_delay_s: float = 0.0
     page: bool = True
@@ -96,6 +101,7 @@ class Server:
             OSError: a port cannot be bound.
         """
         listen, regions = self.listen, Regions()
+        holding = Holding(listen.max_held_bytes)
         live = Live(self.service) if listen.page else None
         lag = LoopLag(None if live is None else live.sample)
         recorders = {**self.service.recorders, "": self.service.refusals}
@@ -110,6 +116,7 @@ class Server:
             routes=[*self._routes, *([] if live is None else page.routes(live))],
             open_paths=page.OPEN_PATHS if listen.page else (),
             refused=self.service.refused,
+            holding=holding,
         )
         listener = _listener(listen.host, listen.port)
         self.port = listener.getsockname()[1]
@@ -118,7 +125,7 @@ class Server:
         grpc = None
         try:
             if listen.grpc_port is not None:
-                grpc = await self._start_grpc(regions)
+                grpc = await self._start_grpc(regions, holding)
                 self.grpc_port = grpc.port
             serving = asyncio.create_task(http.serve(sockets=[listener]))
             while not http.started and not serving.done():
@@ -137,7 +144,7 @@ class Server:
         """Begins to drain; `run` returns once that is done. For the loop's own thread."""
         self._stop.set()
 
-    async def _start_grpc(self, regions: Regions) -> Any:
+    async def _start_grpc(self, regions: Regions, holding: Holding) -> Any:
         from .grpc import start
 
         listen = self.listen
@@ -154,6 +161,7 @@ class Server:
             max_message_bytes=listen.limits.max_body_bytes,
             body_timeout_s=listen.limits.body_timeout_s,
             refused=self.service.refused,
+            holding=holding,
         )
 
     async def _drain(self, http: Http, serving: asyncio.Task[None], grpc: Any) -> None:
@@ -162,21 +170,32 @@ class Server:
         log.info("draining: not ready any more")
         await asyncio.sleep(self.listen.drain_delay_s)
         http.should_exit = True
+        latest = time.monotonic() + self.listen.drain_s
         ends = [serving] if grpc is None else [serving, asyncio.create_task(grpc.drain(self.listen.drain_s))]
         await asyncio.wait(ends)
         for engine in self.service.engines.values():
-            await asyncio.to_thread(engine.close, self.listen.drain_s)
+            await asyncio.to_thread(engine.close, max(0.0, latest - time.monotonic()))
         for end in ends:
             end.result()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop; a second one does so at once."""
+        """SIGTERM and SIGINT stop; a second one does so at once, as if there were no handler."""
         loop = asyncio.get_running_loop()
         numbers = (signal.SIGTERM, signal.SIGINT)
+
+        def stop(number: int) -> None:
+            if not self._stop.is_set():
+                self.stop()
+                return
+            log.warning("stopped at once by a second %s", signal.Signals(number).name)
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
         try:
             for number in numbers:
-                loop.add_signal_handler(number, self.stop)
+                loop.add_signal_handler(number, stop, number)
         except (ValueError, RuntimeError):  # not the main thread: an application that stops it by itself
             yield
             return

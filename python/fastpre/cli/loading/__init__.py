@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["limits", "read_images"]
 
-MOST_BYTES = 2 << 30  # held in memory as often as there are copies of them: once
+MOST_BYTES = 1 << 30  # in memory twice: as images, and as the requests that hold them
 
 
 def read_images(paths: Sequence[str], limit: int) -> list[LoadImage]:
@@ -39,7 +39,7 @@ def read_images(paths: Sequence[str], limit: int) -> list[LoadImage]:
             continue
         total += len(images[-1].data)
         if total > MOST_BYTES:
-            raise Unusable(f"the first {len(images):,} images have more than 2 GiB: set --limit")
+            raise Unusable(f"the first {len(images):,} images have more than 1 GiB: set --limit")
     list_failures(failures)
     if not images:
         raise Unusable(f"not one file of {', '.join(map(printable, paths))} can be read")

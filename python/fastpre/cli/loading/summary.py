@@ -9,6 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ..files import printable
+
 if TYPE_CHECKING:
     from fastpre.load import Percentiles, Report
 
@@ -38,7 +40,7 @@ def show(report: Report) -> None:
         if text:
             click.echo(f"{name:<10}{text}")
     click.echo()
-    Console(width=max(100, Console().width)).print(_table(report))
+    Console(width=max(100, Console().width), markup=False, emoji=False, highlight=False).print(_table(report))
     if any(not entry.supports(level) for _, entry in _measured(report) for level in COLUMNS.values()):
         click.echo("-: too few requests to tell it from the maximum")
     click.echo()
@@ -59,7 +61,7 @@ def behind(report: Report) -> Iterator[str]:
     generator = report.generator
     if generator.fell_behind:
         yield f"FELL BEHIND: the results are the generator's, not the server's: {'; '.join(generator.reasons)}"
-    if generator.never_sent and not generator.fell_behind:
+    if generator.never_sent and generator.held_back:
         yield (
             f"NEVER SENT: {generator.never_sent:,} requests that were due: {report.plan.max_outstanding:,} others had "
             "no answer (--max-outstanding). Their latencies, which would be longer, are not in the table"
@@ -78,14 +80,14 @@ def _asked(report: Report) -> str:
         how = f"closed loop, {plan.concurrency} client{'s' if plan.concurrency != 1 else ''}"
     model = f", model {report.target.model}" if report.target.model else ""
     server = f" ({report.target.server})" if report.target.server else ""
-    return f"{how}, seed {plan.seed}; {plan.protocol} to {plan.url}{model}{server}"
+    return printable(f"{how}, seed {plan.seed}; {plan.protocol} to {plan.url}{model}{server}")
 
 
 def _images(report: Report) -> str:
     classes = (
         f"{name} {size.images:,} of {size.mean_image_bytes / 1e3:,.0f} kB" for name, size in report.sizes.items()
     )
-    return f"{' · '.join(classes)} in the mean; {report.plan.batch} in each request"
+    return printable(f"{' · '.join(classes)} in the mean; {report.plan.batch} in each request")
 
 
 def _sent(report: Report) -> str:
@@ -120,7 +122,7 @@ def _measured(report: Report) -> Iterator[tuple[str, Percentiles]]:
             yield "service time, ok", report.service_ms[kind]
     if len(report.sizes) > 1:
         for name, size in report.sizes.items():
-            yield f"latency, ok, {name}", size.latency_ms
+            yield f"latency, ok, {printable(name)}", size.latency_ms
     if report.plan.open_loop:
         yield "sent late", report.generator.send_lag_ms
 
@@ -156,7 +158,7 @@ def _generator(report: Report) -> Iterator[str]:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{WORDS.get(name, name)} {count:,}" for name, count in counts.items())
+    return ", ".join(f"{WORDS.get(name) or printable(name)} {count:,}" for name, count in counts.items())
 
 
 def _ms(value: float) -> str:

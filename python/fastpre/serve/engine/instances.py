@@ -21,6 +21,8 @@ __all__ = ["Instances"]
 
 log = logging.getLogger(__name__)
 
+WORKER_POLL_S = 0.02
+
 
 class Instances:
     """The threads of one engine's model.
@@ -53,6 +55,7 @@ class Instances:
         self._idle = 0  # under the lock
         self._threads: list[threading.Thread] = []
         self._alarm = float("inf")  # when an idle thread looks by itself, under the lock
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         """Starts a thread for each instance."""
@@ -61,13 +64,15 @@ class Instances:
             thread.start()
             self._threads.append(thread)
 
-    def stop(self) -> None:
-        """Ends the threads, each after the batch that it runs."""
+    def stop(self, wait_s: float) -> bool:
+        """Ends the threads, each after the batch that it runs; False if one still runs it after `wait_s`."""
+        self._stopping.set()
         for _ in self._threads:
             self._tokens.put(False)
+        ends = time.monotonic() + wait_s
         for thread in self._threads:
-            thread.join()
-        self._threads = []
+            thread.join(max(0.0, ends - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def needed(self, now: float) -> bool:
         """True if an idle thread should look; called with the lock held, when an image is ready.
@@ -94,7 +99,8 @@ class Instances:
                 self._ended(ended)
                 self._freed()
             if batch is not None:
-                self._carry(batch, instance)
+                if not self._carry(batch, instance):
+                    self._await_worker()
                 continue
             try:
                 go_on = self._tokens.get(timeout=None if due is None else max(0.0, due - now))
@@ -106,7 +112,14 @@ class Instances:
             if not go_on:
                 return
 
-    def _carry(self, batch: Batch, instance: int) -> None:
+    def _await_worker(self) -> None:
+        """Waits for the next worker process, or the images' second try would be lost before it is there."""
+        self.wake()  # another instance may have its worker still
+        while not self._handover.ready and not self._stopping.wait(WORKER_POLL_S):
+            pass
+
+    def _carry(self, batch: Batch, instance: int) -> bool:
+        """Runs a batch; False if its worker is gone."""
         if batch.moves:
             for source, target in batch.moves:
                 self._memory[target].copy_(self._memory[source])
@@ -114,10 +127,12 @@ class Instances:
                 self._scheduler.moved(batch)
         count = len(batch.items)
         begun = time.monotonic()
+        alive = True
         try:
             outputs = self._handover.run(self._memory, batch.first, count, instance)
         except WorkerDied as error:
             log.warning("a batch of %d was lost: %s", count, error)
+            alive = False
             with self._lock:
                 ended = self._scheduler.lost_batch(batch, str(error), time.monotonic())
         except Exception as error:
@@ -133,3 +148,4 @@ class Instances:
                 ended = self._scheduler.done_batch(batch, outputs, now)
         self._ended(ended)
         self._freed()
+        return alive

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import time
 import weakref
 from collections.abc import Callable
 
+from ..errors import DeadlinePassed
 from ..scheduling.items import Job
 
-__all__ = ["Inbox", "inbox"]
+__all__ = ["Inbox", "finished", "inbox"]
 
 
 class Inbox:
@@ -21,12 +23,12 @@ class Inbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: collections.deque[tuple[asyncio.Future[Job], Job]] = collections.deque()
+        self._done: collections.deque[tuple[asyncio.Future[Job | None], Job]] = collections.deque()
         self._woken = False
 
-    def waiter(self) -> tuple[asyncio.Future[Job], Callable[[Job], None]]:
+    def waiter(self) -> tuple[asyncio.Future[Job | None], Callable[[Job], None]]:
         """A future of the loop, and the job's `done` that any thread may call."""
-        future: asyncio.Future[Job] = self._loop.create_future()
+        future: asyncio.Future[Job | None] = self._loop.create_future()
 
         def done(job: Job) -> None:
             self._done.append((future, job))
@@ -56,4 +58,34 @@ def inbox() -> Inbox:
     found = _inboxes.get(loop)
     if found is None:
         found = _inboxes[loop] = Inbox(loop)
+    return found
+
+
+async def finished(submit: Callable[[Callable[[Job], None]], Job], cancel: Callable[[Job], None]) -> Job:
+    """What `submit` begins, once it is done. It is cancelled with the task that awaits it, and at its deadline.
+
+    Args:
+        submit: takes the job's `done`.
+
+    Raises:
+        DeadlinePassed: that came first.
+    """
+    future, done = inbox().waiter()
+    job = submit(done)
+
+    def late() -> None:
+        cancel(job)
+        if not future.done():
+            future.set_result(None)  # an exception and the frame that awaits it would keep each other, and the images
+
+    timer = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), late)
+    try:
+        found = await future
+    except asyncio.CancelledError:
+        cancel(job)
+        raise
+    finally:
+        timer.cancel()
+    if found is None:
+        raise DeadlinePassed("the deadline passed before the answer was ready")
     return found

@@ -38,11 +38,7 @@ class Inference:
             context: of grpc.aio.
         """
         try:
-            request = self.request(parsed(self.message, await self._body(context)), context, received)
-            response, stages_ms = await self.answer(request)
-            if stages_ms:
-                context.set_trailing_metadata((("server-timing", server_timing(stages_ms).decode()),))
-            return bytes(response.SerializeToString())
+            return await self._answered(received, context)
         except asyncio.CancelledError:
             # Mostly the client has gone, and this goes nowhere. But if a task inside the service was cancelled, the
             # client would wait for ever.
@@ -54,6 +50,15 @@ class Inference:
             if seen is error:  # or it is a fault of ours, which the service has counted
                 self.state.refused(seen)
             await refuse(context, seen)
+
+    async def _answered(self, received: float, context: Any) -> bytes:
+        raw = await self._body(context)
+        with self.state.holding.of(len(raw)):
+            request = self.request(parsed(self.message, raw), context, received)
+            response, stages_ms = await self.answer(request)
+        if stages_ms:
+            context.set_trailing_metadata((("server-timing", server_timing(stages_ms).decode()),))
+        return bytes(response.SerializeToString())
 
     def request(self, asked: Any, context: Any, received: float) -> InferRequest:
         """The request of a message that has just arrived, and began to at `received`.

@@ -20,10 +20,11 @@ REASON_CHARACTERS = 400
 
 def told(error: Exception) -> ServeError:
     """The error as clients may see it: what is no `ServeError` is logged, and only called internal."""
-    if isinstance(error, ServeError):
-        return error
-    logger.error("a gRPC call failed", exc_info=error)
-    return ServeError("internal error; the server's log says more")
+    if not isinstance(error, ServeError):
+        logger.error("a gRPC call failed", exc_info=error)
+    # gRPC keeps what `abort` raises in a cycle of references, and that has the error, whose traceback has the images.
+    error.__traceback__ = error.__context__ = None
+    return error if isinstance(error, ServeError) else ServeError("internal error; the server's log says more")
 
 
 def reason(error: ServeError) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 
 from ..errors import ServeError
+from ..holding import Holding
 from ..inference import Service
 from ..protocol.regions import Regions
 from .descriptions import Descriptions
@@ -68,6 +69,7 @@ async def start(
     max_streamed: int = 32,
     max_calls: int = 1024,
     refused: Callable[[ServeError], None] = lambda _: None,
+    holding: Holding | None = None,
 ) -> GrpcServer:
     """Serves in the running event loop.
 
@@ -84,12 +86,14 @@ async def start(
         max_streamed: requests of one stream that are worked on at a time.
         max_calls: inferences and streams at a time; more are refused with RESOURCE_EXHAUSTED.
         refused: told of each error that an inference gets as its answer.
+        holding: of all messages that are worked on; None: 1 GiB.
 
     Raises:
         OSError: the port cannot be bound, or a file of `tls` cannot be read.
         ValueError: the files of `tls` are no certificate and key.
     """
-    state = State(service, admit, Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls), refused)
+    limits = Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls)
+    state = State(service, admit, limits, Holding(1 << 30) if holding is None else holding, refused)
     router = Router(Inference(regions, state), Descriptions(service, regions, state), Health(state), state, api_key)
     server = grpc.aio.server(
         options=(

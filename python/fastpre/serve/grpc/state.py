@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import ServeError
+from ..holding import Holding
 from ..inference import Service
 
 __all__ = ["Limits", "State"]
@@ -37,6 +38,7 @@ class State:
 
     Attributes:
         admit: says of each inference, before its message is read, why it is refused, if it is.
+        holding: of all messages together.
         refused: told of each error that an inference gets as its answer.
         draining: set once no more work is taken.
         running: the tasks of inferences and streams.
@@ -45,6 +47,7 @@ class State:
     service: Service
     admit: Callable[[], ServeError | None]
     limits: Limits
+    holding: Holding
     refused: Callable[[ServeError], None] = lambda _: None
     draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     running: set[asyncio.Task[Any]] = dataclasses.field(default_factory=set)

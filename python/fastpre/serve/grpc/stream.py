@@ -88,8 +88,9 @@ class Stream:
             asked = parsed(self._inference.message, raw)
             if refused is not None:
                 raise refused
-            request = self._inference.request(asked, self._context, received)
-            response, _ = await self._inference.answer(request)
+            with self._state.holding.of(len(raw)):
+                request = self._inference.request(asked, self._context, received)
+                response, _ = await self._inference.answer(request)
             sent = self._message(infer_response=response)
         except asyncio.CancelledError:
             if self._abandoned:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
 from ..errors import Draining, ServeError
+from ..holding import Holding
 from ..inference import Service
 from ..protocol.memory import SharedMemory
 from . import access
@@ -43,6 +44,7 @@ class Application:
         refused: told of each error that a request for inference gets as its answer, and of the model in its path, if
             there is one.
         lifespan: as Starlette has it: a context for the time between start and shutdown.
+        holding: of all requests' bodies; None: they have no common bound.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Application:
         open_paths: Collection[str] = (),
         refused: Callable[[ServeError, str], None] | None = None,
         lifespan: Lifespan[Starlette] | None = None,
+        holding: Holding | None = None,
     ) -> None:
         limits = Limits() if limits is None else limits
         self._infer = Inference(service, regions, limits)
         self._predict = Prediction(service, limits)
         self._admit = admit
+        self._holding = holding
         self._open_paths = access.OPEN_PATHS.union(open_paths)
         self._refused = refused
         self._api_key = None if api_key is None else api_key.encode()
@@ -85,7 +89,7 @@ class Application:
         if scope["method"] == "POST":
             named = model_of(path)
             predicting = path == "/v1/predict"
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, send, self._holding)
         answer: Answer | None = None
         try:
             if self._api_key is not None and path not in self._open_paths:
@@ -104,10 +108,11 @@ class Application:
         except ServeError as error:
             answer = self._error(error, named)
         except asyncio.CancelledError:  # the server is being stopped by force
-            await exchange.answer(*refused(Draining("the server is shutting down")))
-            raise
+            answer = refused(Draining("the server is shutting down"))  # and the task ends, as it was asked to
         except Exception:
             answer = failed(path)
+        finally:
+            exchange.release()
         if answer is None:
             await self._rest(scope, receive, send)
         else:

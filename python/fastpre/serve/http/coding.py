@@ -17,14 +17,16 @@ _THREAD_BYTES = 64 << 10
 _WORTH_BYTES = 1400
 
 
-async def decoded_body(exchange: Exchange, limits: Limits) -> bytes:
+async def decoded_body(exchange: Exchange, limits: Limits) -> bytes | memoryview:
     """The request's whole body without its Content-Encoding; raises as `Exchange.body` and `decompress` do."""
     body = await exchange.body(limits)
     header = exchange.headers.get(b"content-encoding")
     if header is None:
         return body
     # What it grows to is not known before: always in a thread.
-    return await asyncio.to_thread(compression.decompress, body, header.decode("latin-1"), limits.max_body_bytes)
+    plain = await asyncio.to_thread(compression.decompress, body, header.decode("latin-1"), limits.max_body_bytes)
+    exchange.hold(len(plain))
+    return plain
 
 
 async def encoded(exchange: Exchange, headers: Headers, chunks: Chunks) -> Chunks:

@@ -20,7 +20,7 @@ class Upload(NamedTuple):
     """A file of a form: its name as the client gave it, and its bytes."""
 
     name: str
-    data: bytes
+    data: bytes | memoryview
 
 
 class FormFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 
@@ -17,6 +18,9 @@ from .watch import watched
 __all__ = ["Inference", "model_of", "traceparent"]
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+# What JSON of more takes, other requests are not to wait for. With a shorter one, there are views of the rest.
+_SHORT_BYTES = 64 << 10
 
 _PREFIX, _SUFFIX = "/v2/models/", "/infer"
 
@@ -61,7 +65,11 @@ class Inference:
             arrived,
             traceparent(exchange),
         )
-        request = decode_request(body, call, self._regions, self._limits.max_body_bytes)
+        arguments = body, call, self._regions, self._limits.max_body_bytes
+        if len(body) > _SHORT_BYTES and (length is None or len(length) > len(b"65536")):
+            request = await asyncio.to_thread(decode_request, *arguments)
+        else:
+            request = decode_request(*arguments)
         response = await watched(self._service.infer(request), exchange.receive)
         headers, chunks = encode_response(response, request, labels=info.labels, regions=self._regions)
         if response.stages_ms:

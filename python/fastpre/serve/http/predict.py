@@ -118,7 +118,7 @@ class Prediction:
         if kind == b"multipart/form-data":
             form = FormFiles(header, self._limits.max_images)
             if b"content-encoding" in exchange.headers:
-                form.feed(await decoded_body(exchange, self._limits))
+                form.feed(bytes(await decoded_body(exchange, self._limits)))
             else:
                 async for part in exchange.parts(self._limits):
                     form.feed(part)

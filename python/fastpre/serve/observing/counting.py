@@ -157,7 +157,7 @@ class ModelCounts:
     def _new_qualities(self) -> dict[str, int]:
         with self.recorder.lock:
             now = self.recorder.qualities.copy()
-        names = self._engine.qualities
+        names = self.recorder.rungs
         new = {names[rung]: count - self._qualities[rung] for rung, count in sorted(now.items())}
         self._qualities = now
         return {name: count for name, count in new.items() if count}

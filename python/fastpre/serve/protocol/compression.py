@@ -16,7 +16,7 @@ _WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _LEVEL = 1
 
 
-def decompress(body: bytes, encoding: str, limit: int) -> bytes:
+def decompress(body: bytes | memoryview, encoding: str, limit: int) -> bytes | memoryview:
     """The body without its Content-Encoding.
 
     Args:

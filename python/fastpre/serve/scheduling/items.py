@@ -41,11 +41,12 @@ class Job:
         deadline: seconds, as the engine's clock has it; infinity: none.
         priority: lower ones first.
         partial: of a truncated image, what arrived will do.
+        rung: of the quality ladder, if that is not the load's to choose.
         left: how many are not done.
         cancelled: nothing waits for it any more.
     """
 
-    __slots__ = ("arrived", "cancelled", "deadline", "done", "items", "left", "partial", "priority")
+    __slots__ = ("arrived", "cancelled", "deadline", "done", "items", "left", "partial", "priority", "rung")
 
     def __init__(
         self,
@@ -55,22 +56,28 @@ class Job:
         deadline: float = float("inf"),
         priority: int = 0,
         partial: bool = False,
+        rung: int | None = None,
     ) -> None:
+        self.arrived = arrived
         self.items = [Item(self, image) for image in images]
         self.left = len(self.items)
         self.done = done
-        self.arrived = arrived
         self.deadline = deadline
         self.priority = priority
         self.partial = partial
+        self.rung = rung
         self.cancelled = False
 
 
 class Item:
     """One image. Times are seconds of the engine's clock, 0 where it did not come so far.
 
+    Requests have large images and outputs: a cycle of references would keep them until Python looks for cycles. So an
+    item lets go of its image once it is preprocessed, and of its job once it is done.
+
     Attributes:
-        image: compressed bytes, `Pixels` or `Prepared`.
+        arrived: when its job did.
+        image: compressed bytes, `Pixels`, `Prepared`, or a `Crop` of an image.
         cost: of its header, in arbitrary units; 0 for pixels.
         cost_s: thread seconds that its preprocessing was predicted to take.
         slot: where it is written to, or -1.
@@ -78,10 +85,13 @@ class Item:
         outputs, row: the arrays of its batch, and its row in them.
         record: what the library says of it (`fastpre.ImageResult`).
         tries: batches that it was lost with.
+        most: images of the next batch that it may be in; 0: any. Set after a batch of several requests failed.
         rung: of the quality ladder.
+        stages: milliseconds by stage where more than one engine had it; None: its times are those of one.
     """
 
     __slots__ = (
+        "arrived",
         "begun",
         "cost",
         "cost_s",
@@ -89,6 +99,7 @@ class Item:
         "finished",
         "image",
         "job",
+        "most",
         "outputs",
         "ready",
         "record",
@@ -96,12 +107,14 @@ class Item:
         "run",
         "rung",
         "slot",
+        "stages",
         "state",
         "tries",
     )  # fmt: skip
 
     def __init__(self, job: Job, image: Any) -> None:
         self.job = job
+        self.arrived = job.arrived
         self.image = image
         self.cost = 0.0
         self.cost_s = 0.0
@@ -113,7 +126,9 @@ class Item:
         self.row = 0
         self.record: Any = None
         self.tries = 0
+        self.most = 0
         self.rung = 0
+        self.stages: Mapping[str, float] | None = None
 
     def result(self) -> dict[str, np.ndarray[Any, Any]]:
         """Its rows of the outputs, of shape (1, ...)."""
@@ -124,12 +139,11 @@ class Item:
 class Work:
     """Images to preprocess in one call, into slots that lie side by side."""
 
-    __slots__ = ("first", "items", "rung")
+    __slots__ = ("first", "items")
 
-    def __init__(self, items: list[Item], first: int, rung: int) -> None:
+    def __init__(self, items: list[Item], first: int) -> None:
         self.items = items
         self.first = first
-        self.rung = rung
 
 
 class Batch:

@@ -12,6 +12,7 @@ from ..errors import DeadlinePassed, Overloaded, ServeError, WorkerLost
 from .items import Batch, Item, Job, State, Work
 from .ladder import Ladder
 from .measures import ArrivalRate, Average, ServiceCurve
+from .places import Places, Ticket
 from .policy import Choice, Load
 from .slots import Slots
 
@@ -22,6 +23,8 @@ CHOICE_LASTS_S = 0.02
 # An image is slow if its preprocessing takes this many times the average, and longer than a hand-over costs.
 SLOW_TIMES = 4
 SLOW_S = 0.004
+# Cancelled images leave the queue when their turn comes, or all at once when they are more than the others and so many.
+CANCELLED_KEPT = 64
 
 
 class Chooses(Protocol):
@@ -76,6 +79,7 @@ class Scheduler:
         self.queued = 0
         self.preprocessing = 0
         self.running = 0
+        self.places = Places()
         self._queued_cost_s = 0.0
         self._queue: list[tuple[int, float, int, Item]] = []
         self._ready: list[Item] = []
@@ -90,40 +94,80 @@ class Scheduler:
 
     # --- arrival ---
 
-    def add(self, job: Job, now: float) -> None:
+    def add(self, job: Job, now: float, *, kept: bool = False) -> None:
         """Puts a job's images into the queue.
+
+        Args:
+            kept: their places were kept (`keep`), so that there is room.
 
         Raises:
             Overloaded: the queue has no room for all of them, or they would be done after the job's deadline.
         """
         count = len(job.items)
         self.arrivals.add(count, now)
-        if self.queued + count > self.queue_limit:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
-            )
-        if job.deadline < float("inf") and now + self.predicted_wait_s() > job.deadline:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout",
-                retry_after_s=wait / 2,
-            )
+        if kept:
+            self.places.kept -= count
+        else:
+            self._admit(count, job.deadline, now)
         for item in job.items:
             heapq.heappush(self._queue, (job.priority, job.deadline, self._sequence, item))
             self._sequence += 1
             self._queued_cost_s += item.cost_s
         self.queued += count
 
+    @property
+    def _ahead(self) -> int:
+        """Images that are not done."""
+        return self.queued + self.preprocessing + len(self._ready) + self.running
+
+    def _admit(self, count: int, deadline: float, now: float) -> None:
+        """Raises `Overloaded` if so many images have no room, or would be too late."""
+        if self._room - self.places.wanted < count:
+            wait = self.predicted_wait_s()
+            raise Overloaded(
+                f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
+            )
+        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
+        # from then on, because no other would be measured.
+        wait = self.predicted_wait_s() if deadline < float("inf") and self._ahead else 0.0
+        if now + wait > deadline:
+            raise Overloaded(
+                f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout",
+                retry_after_s=wait / 2,
+            )
+
+    @property
+    def _room(self) -> int:
+        """Places of the queue that are neither taken nor kept."""
+        return self.queue_limit - self.queued - self.places.kept
+
+    def keep(self, count: int, deadline: float, now: float) -> None:
+        """Keeps places for images that will be added later.
+
+        Raises:
+            Overloaded: as `add`.
+        """
+        self._admit(count, deadline, now)
+        self.places.kept += count
+
+    def grant(self) -> list[Ticket]:
+        """The tickets of `places` that have their places now."""
+        return self.places.grant(self._room)
+
     def predicted_wait_s(self) -> float:
         """How long an image that arrives now will take to its answer, by the measured rates; 0 if nothing is known."""
-        ahead = self.queued + self.preprocessing + len(self._ready) + self.running
+        return self.backlog_s() + self.preprocess_s.value + self.curve.seconds(1)
+
+    def backlog_s(self) -> float:
+        """How long what is under way will take, by the measured rates; 0 without load, or if nothing is known."""
+        ahead = self._ahead
+        if not ahead:
+            return 0.0
         preprocess = (self._queued_cost_s + self.preprocessing * self.preprocess_s.value) / self.threads
         batch = max(1, min(self._choice.batch, ahead))
         model = self.curve.seconds(batch) / batch * ahead / self.instances
         # They run at the same time where each has its own device, and one after the other where they share the cores.
-        both = preprocess + model if self.cores and self.cores <= self.threads else max(preprocess, model)
-        return both + self.preprocess_s.value + self.curve.seconds(1)
+        return preprocess + model if self.cores and self.cores <= self.threads else max(preprocess, model)
 
     # --- preprocessing ---
 
@@ -140,15 +184,15 @@ class Scheduler:
         oldest = self._queue[0][3].job.arrived
         if self.before.batch > 1 and self.queued < self.before.batch and now < oldest + self.before.wait_s:
             return None, oldest + self.before.wait_s, ended
-        rung = self.ladder.choose(self.predicted_wait_s(), now) if self.ladder is not None else 0
         items, first = self._pop(min(self.before.batch, self.queued))
+        self.queued -= len(items)
+        rung = self.ladder.choose(self.backlog_s(), now) if self.ladder is not None else 0
         for item in items:
             item.state = State.PREPROCESSING
             item.begun = now
-            item.rung = rung
-        self.queued -= len(items)
+            item.rung = rung if item.job.rung is None else item.job.rung
         self.preprocessing += len(items)
-        return Work(items, first, rung), None, ended
+        return Work(items, first), None, ended
 
     def _pop(self, count: int) -> tuple[list[Item], int]:
         """Images from the queue with neighbouring slots, as many as there is room for, at least one."""
@@ -182,8 +226,8 @@ class Scheduler:
         """Takes images from the head of the queue that are cancelled, or too late to be begun."""
         ended: list[Job] = []
         while self._queue:
-            item = self._queue[0][3]
-            late = item.job.deadline < now
+            _, _, _, item = self._queue[0]
+            late = item.state is State.QUEUED and item.job.deadline < now
             if item.state is State.QUEUED and not late:
                 break
             heapq.heappop(self._queue)
@@ -198,6 +242,7 @@ class Scheduler:
         ended: list[Job] = []
         self.preprocessing -= len(work.items)
         for item in work.items:
+            item.image = None
             item.ready = now
             self.preprocess_s.add((now - item.begun) / len(work.items))
             if item.error is None and not item.job.cancelled:
@@ -222,7 +267,7 @@ class Scheduler:
         due = self._due(now)
         if now < due:
             return None, due, ended
-        wanted = self._ready
+        wanted = self._suspects() or self._ready
         largest = self._choice.batch
         if len(wanted) > largest:
             wanted = sorted(wanted, key=lambda item: (item.job.priority, item.ready))[:largest]
@@ -248,7 +293,7 @@ class Scheduler:
         """When the finished images should go to the model."""
         choice = self._choose(now)
         count = len(self._ready)
-        if count >= choice.batch:
+        if count >= choice.batch or any(item.most for item in self._ready):
             return now
         if not choice.patient and self.queued + self.preprocessing <= count:
             return now
@@ -286,11 +331,21 @@ class Scheduler:
         return ended
 
     def failed_batch(self, batch: Batch, error: Exception, now: float) -> list[Job]:
-        """The model raised: the error is all these images' answer."""
+        """The model raised. Of one request it is the answer; several are run again, in halves, to find which it was."""
         ended: list[Job] = []
+        several = len({id(item.job) for item in batch.items}) > 1
         for item in batch.items:
-            self._leave(item, error, now, ended)
+            if several and not item.job.cancelled:
+                item.most = (len(batch.items) + 1) // 2
+                self._again(item)
+            else:
+                self._leave(item, error, now, ended)
         return ended
+
+    def _suspects(self) -> list[Item]:
+        """Images of a batch that failed, as many as may be in the next one; they go by themselves."""
+        most = min((item.most for item in self._ready if item.most), default=0)
+        return [item for item in self._ready if item.most == most][:most] if most else []
 
     def lost_batch(self, batch: Batch, reason: str, now: float) -> list[Job]:
         """What ran the batch is gone. Its images are in their slots still and run once more, then give up."""
@@ -300,10 +355,14 @@ class Scheduler:
             if item.tries > 1 or item.job.cancelled:
                 self._leave(item, WorkerLost(reason), now, ended)
             else:
-                self.running -= 1
-                item.state = State.READY
-                self._ready.append(item)
+                self._again(item)
         return ended
+
+    def _again(self, item: Item) -> None:
+        """It is in its slot still, and waits for another batch."""
+        self.running -= 1
+        item.state = State.READY
+        self._ready.append(item)
 
     def _leave(self, item: Item, error: Exception | None, now: float, ended: list[Job]) -> None:
         self.running -= 1
@@ -320,10 +379,14 @@ class Scheduler:
                 self.queued -= 1
                 self._queued_cost_s = max(0.0, self._queued_cost_s - item.cost_s)
                 item.state = State.DONE
+                item.image = None  # its place in the queue is found again when its turn comes, which may be late
             elif item.state is State.READY:
                 self._free(item)
                 item.state = State.DONE
         self._ready = [item for item in self._ready if item.state is State.READY]
+        if len(self._queue) > 2 * self.queued + CANCELLED_KEPT:
+            self._queue = [entry for entry in self._queue if entry[3].state is State.QUEUED]
+            heapq.heapify(self._queue)
 
     def drain(self, error: ServeError, now: float) -> list[Job]:
         """Ends everything that waits, with an error: the engine closes."""
@@ -346,7 +409,9 @@ class Scheduler:
         item.error = error
         item.finished = now
         item.state = State.DONE
+        item.image = None
         job = item.job
+        del item.job
         job.left -= 1
         if job.left == 0 and not job.cancelled:
             ended.append(job)

@@ -1,0 +1,38 @@
+"""One server for all tests that leave it as it was; tests that end servers start their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faulty import GOOD
+from server_process import ServerProcess, until
+
+
+@pytest.fixture(scope="session")
+def hold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that holds the server's batches of an image of `faulty.HELD`."""
+    return tmp_path_factory.mktemp("hold") / "held"
+
+
+@pytest.fixture(scope="session")
+def running(hold: Path) -> Iterator[ServerProcess]:
+    options = ("--batch", "16", "--queue", "64", "--body-timeout", "3", "--max-body", "64", "--max-held", "200")
+    with ServerProcess(f"python:faulty:model?hold={hold}", *options) as found:
+        found.predict(GOOD)  # what is imported at the first request is there
+        yield found
+
+
+@pytest.fixture
+def server(running: ServerProcess) -> Iterator[ServerProcess]:
+    """The server, idle before and after the test, and as quick as ever to a good image."""
+    until(
+        lambda: all(count == 0 for place, count in running.places().items() if place != "free"), what="no image is left"
+    )
+    before = running.places()
+    yield running
+    until(lambda: running.places() == before, what="all places are empty again")
+    assert running.predict(GOOD).status_code == 200
+    assert running.popen.poll() is None
