@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import psutil
+from typing_extensions import Self
 
 TESTS = Path(__file__).parent
 START_S = 60.0
@@ -53,7 +54,11 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)]), **(environment or {})},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)]),
+                **(environment or {}),
+            },
             text=True,
         )
         self.process = psutil.Process(self.popen.pid)
@@ -140,6 +145,16 @@ class ServerProcess:
                 found[matched[1]] = int(value)
         return found
 
+    def listens(self) -> set[tuple[str, int]]:
+        """Where it, or a process that it started, listens."""
+        ask = "net_connections" if hasattr(self.process, "net_connections") else "connections"  # psutil 6, 5
+        return {
+            (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)  # gRPC: IPv6 with IPv4 in it
+            for each in (self.process, *self.process.children(recursive=True))
+            for connection in getattr(each, ask)("all")
+            if connection.status == psutil.CONN_LISTEN
+        }
+
     def rss_mb(self) -> float:
         return float(self.process.memory_info().rss) / 1e6
 
@@ -165,7 +180,7 @@ class ServerProcess:
         self.popen.stdout.close()
         self._log.close()
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -200,3 +215,17 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def refused(response: Any, status: int, code: str) -> str:
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    return str(response.json()["error"])
+
+
+def first_line(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while b"\r\n" not in data and (more := connection.recv(65536)):
+            data += more
+    return data.split(b"\r\n")[0]

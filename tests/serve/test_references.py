@@ -56,7 +56,9 @@ def test_nothing_of_a_request_stays(end: str) -> None:
     data = {"refused by its header": b"no image", "corrupt": PHOTOGRAPH[:900]}.get(end, PHOTOGRAPH)
     model = Means(hook)
     with Engine(model, Settings(threads=1, queue_limit=1)) as engine:
-        service = EngineService("", "", {"means": engine}, {"means": model_info(model, max_batch=8)}, {"means": Recorder()})
+        service = EngineService(
+            "", "", {"means": engine}, {"means": model_info(model, max_batch=8)}, {"means": Recorder()}
+        )
         if end == "overloaded":
             engine.scheduler.queue_limit = 0
         serving.append(True)

@@ -10,8 +10,6 @@ import pytest
 from faulty import GOOD
 from server_process import ServerProcess, until
 
-EMPTY = {"queued": 0, "preprocessing": 0, "ready": 0, "running": 0}
-
 
 @pytest.fixture(scope="session")
 def hold(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,9 +28,20 @@ def running(hold: Path) -> Iterator[ServerProcess]:
 @pytest.fixture
 def server(running: ServerProcess) -> Iterator[ServerProcess]:
     """The server, idle before and after the test, and as quick as ever to a good image."""
+    until(
+        lambda: all(count == 0 for place, count in running.places().items() if place != "free"), what="no image is left"
+    )
     before = running.places()
-    assert {place: count for place, count in before.items() if place != "free"} == EMPTY
     yield running
     until(lambda: running.places() == before, what="all places are empty again")
     assert running.predict(GOOD).status_code == 200
     assert running.popen.poll() is None
+
+
+@pytest.fixture
+def same(server: ServerProcess) -> Iterator[ServerProcess]:
+    """The server, which afterwards gives a good image the same answer as before, and has grown by no body."""
+    before, rss = server.predict(GOOD).json()["outputs"], server.rss_mb()
+    yield server
+    assert server.predict(GOOD).json()["outputs"] == before
+    until(lambda: server.rss_mb() - rss < 100, what="its memory is as before")

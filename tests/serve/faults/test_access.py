@@ -11,15 +11,15 @@ from pathlib import Path
 
 import grpc
 import httpx
-import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import grpc_calls
-from faulty import GOOD
 from fastpre.serve.protocol.schema import message
+from fastpre.serve.server import Listen
+from faulty import GOOD
 from server_process import ServerProcess, post
 
 KEY = "k3y-of-a-test"
@@ -60,44 +60,38 @@ def guarded(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
     key = tmp_path_factory.mktemp("key") / "key"
     key.write_text(KEY + "\n")
     options = ("--api-key-file", str(key), "--tls-cert", str(files[0]), "--tls-key", str(files[1]))
+    options += ("--no-shared-memory",)
     with ServerProcess("python:faulty:model", *options) as found:
         yield found
 
 
-def listens(process: psutil.Process) -> set[tuple[str, int]]:
-    """Where a process, or one that it started, listens."""
-    ask = "net_connections" if hasattr(process, "net_connections") else "connections"
-    return {
-        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)  # gRPC listens on IPv6 with IPv4 in it
-        for each in (process, *process.children(recursive=True))
-        for connection in getattr(each, ask)("all")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-
 def test_nothing_listens_but_what_was_asked_for(running: ServerProcess, guarded: ServerProcess) -> None:
     for server in (running, guarded):
-        assert listens(server.process) == {("127.0.0.1", server.port), ("127.0.0.1", server.grpc_port)}
-
-
-def test_without_grpc_and_with_workers_it_is_one_port() -> None:
-    with ServerProcess("python:faulty:model", "--no-grpc", "--handover", "shared-memory") as server:
-        assert listens(server.process) == {("127.0.0.1", server.port)}
+        assert server.listens() == {("127.0.0.1", server.port), ("127.0.0.1", server.grpc_port)}
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(running: ServerProcess) -> None:
-    for port, grpc_port in ((running.port, 0), (0, running.grpc_port)):
-        options = ["--port", f"{port}", "--grpc-port", f"{grpc_port}"]
-        command = [sys.executable, "-m", "fastpre", "serve", "--model", "builtin:tiny", *options]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert ended.returncode == 2
-        assert f"{running.port if port else running.grpc_port}" in ended.stderr.splitlines()[-1]
-        assert "cannot listen" in ended.stderr.splitlines()[-1]
-        assert "Traceback" not in ended.stderr
+    options = ["--port", "0", "--grpc-port", f"{running.grpc_port}"]
+    command = [sys.executable, "-m", "fastpre", "serve", "--model", "builtin:tiny", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "cannot listen" in ended.stderr.splitlines()[-1]
+    assert f"{running.grpc_port}" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
 
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
-CLOSED = ("/", "/v2", "/v2/models", "/v2/models/faulty", "/v2/models/faulty/ready", "/metrics", "/docs", "/openapi.json", "/no")
+CLOSED = (
+    "/v1/live",
+    "/v2",
+    "/v2/models",
+    "/v2/models/faulty",
+    "/v2/models/faulty/ready",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+    "/no",
+)
 
 
 def test_a_key_is_needed_but_for_health(guarded: ServerProcess) -> None:
@@ -160,6 +154,21 @@ def test_calls_need_it_too(guarded: ServerProcess, files: tuple[Path, Path]) -> 
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary(f"{grpc_calls.SERVICE}/ServerMetadata")(b"")
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_shared_memory_is_not_for_all_the_world(guarded: ServerProcess, files: tuple[Path, Path]) -> None:
+    for host, shares in (("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("::", False), ("192.0.2.1", False)):
+        assert Listen().shares_memory(host) is shares
+        assert Listen(shared_memory=True).shares_memory(host)
+    path, region = "/v2/systemsharedmemory/region/r/register", {"key": "key", "byte_size": 1}
+    response = guarded.client.post(path, json=region, headers={"X-API-Key": KEY})
+    assert (response.status_code, response.json()["error"]) == (400, "this server takes no shared memory")
+    with grpc_calls.channel(guarded.grpc_port, root_certificates=files[0].read_bytes()) as channel:
+        raw = message("inference.SystemSharedMemoryRegisterRequest")(name="r", **region).SerializeToString()
+        register = channel.unary_unary(f"{grpc_calls.SERVICE}/SystemSharedMemoryRegister")
+        with pytest.raises(grpc.RpcError) as caught:
+            register(raw, metadata=(("x-api-key", KEY),))
+        assert caught.value.details() == "this server takes no shared memory"
 
 
 def test_tls_is_spoken_and_nothing_else(guarded: ServerProcess, files: tuple[Path, Path]) -> None:

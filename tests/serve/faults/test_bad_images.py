@@ -44,9 +44,10 @@ def by_grpc(_: ServerProcess, calls: Any, image: bytes) -> tuple[int, str, str]:
     try:
         grpc_calls.infer(calls, grpc_calls.request([image]))
     except grpc.RpcError as error:
-        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         code = grpc_calls.trailers(error)["error-code"]
-        return {"corrupt_image": 422, "image_too_large": 413, "unsupported_image": 415}[code], code, error.details()
+        statuses = {"corrupt_image": 422, "image_too_large": 413, "unsupported_image": 415}
+        status = statuses[code] if error.code() is grpc.StatusCode.INVALID_ARGUMENT else 0
+        return status, code, error.details()
     return 200, "", ""
 
 

@@ -18,8 +18,8 @@ import pytest
 
 import faulty
 import grpc_calls
-from faulty import GOOD
 from fastpre.serve.protocol.schema import message
+from faulty import GOOD
 from server_process import ServerProcess, held, post, until
 
 HELD = faulty.colour(faulty.HELD)
@@ -131,7 +131,9 @@ def test_a_second_signal_ends_it_at_once(ending: tuple[ServerProcess, Path]) -> 
 
 def test_ctrl_c_while_it_loads_its_model(tmp_path: Path) -> None:
     file = tmp_path / "loading"
-    (tmp_path / "loads_slowly.py").write_text(f"import time\ndef model():\n    open({str(file)!r}, 'w')\n    time.sleep(60)")
+    (tmp_path / "loads_slowly.py").write_text(
+        f"import time\ndef model():\n    open({str(file)!r}, 'w')\n    time.sleep(60)"
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "fastpre", "serve", "--model", "python:loads_slowly:model", "--port", "0", "--no-grpc"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])},

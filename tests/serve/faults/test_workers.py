@@ -55,6 +55,10 @@ def test_one_that_is_killed_under_load(workers: ServerProcess) -> None:
     assert worker(workers).pid != first.pid
 
 
+def test_they_listen_nowhere(workers: ServerProcess) -> None:
+    assert workers.listens() == {("127.0.0.1", workers.port)}
+
+
 def test_an_image_that_kills_it_twice_is_given_up(workers: ServerProcess) -> None:
     response = workers.predict(faulty.colour(faulty.DEADLY))
     assert (response.status_code, response.json()["code"]) == (503, "worker_lost")

@@ -98,7 +98,8 @@ class Stream:
             sent = self._failure(ServeError("the request was cancelled inside the server"), asked)
         except Exception as error:
             seen = told(error)
-            self._state.refused(seen)
+            if seen is error:  # or it is a fault of ours, which the service has counted
+                self._state.refused(seen)
             sent = self._failure(seen, asked)
         if asked is not None and FINAL_WANTED in asked.parameters and asked.parameters[FINAL_WANTED].bool_param:
             sent.infer_response.parameters[FINAL].bool_param = True

@@ -66,7 +66,8 @@ def decode_request(
 
     Raises:
         BadRequest: the body is malformed; the reason names the tensor.
-        BodyTooLarge: its JSON part has more than `MAX_JSON_BYTES` or `MAX_JSON_VALUES`, or its inputs in shared memory have too many.
+        BodyTooLarge: its JSON part has more than `MAX_JSON_BYTES` or `MAX_JSON_VALUES`; or its inputs in shared memory
+            have too many bytes.
         NotFound: there is no such shared memory region.
     """
     view = memoryview(body)
