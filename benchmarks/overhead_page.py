@@ -11,6 +11,7 @@ import pathlib
 import statistics
 import sys
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from overhead_summary import BUSY, added_share, lost, median, others, rate, row_of, stages, summary
@@ -44,7 +45,7 @@ def paragraph(lines: list[str], indent: str = "") -> str:
 
 def page(result: dict[str, Any]) -> str:
     """The page's Markdown."""
-    return "\n\n".join([*_head(result), *_latency(result), *_throughput(result), *_handovers(result),
+    return "\n\n".join([*_head(result), *_short(result), *_latency(result), *_throughput(result), *_handovers(result),
                         *_pipelines(result), *_ceilings(result), *_rest(result)]) + "\n"  # fmt: skip
 
 
@@ -90,6 +91,49 @@ def _head(result: dict[str, Any]) -> list[str]:
         ]
     )
     return [*lines, sizes, tasks]
+
+
+def _short(result: dict[str, Any]) -> list[str]:
+    """What the study found, and what is found here."""
+    table = [
+        "| | the study | here, torchvision | here, fastpre |",
+        "|---|---|---|---|",
+        _compared(result, "of a medium image's latency, not inference", "up to 56%", "medium", added_share),
+        _compared(result, "throughput lost with large images", "about 80%", "large", lost),
+        _compared(result, "throughput lost with medium images", "", "medium", lost),
+    ]
+    gained = [
+        rate(row) / rate(theirs)
+        for row in result["rows"]
+        for theirs in [row_of(result, row["task"], row["size"], "torchvision")]
+        if row["preprocessing"] == "fastpre" and theirs is not None and rate(theirs)
+    ]
+    if gained:
+        times = f"{min(gained):.2f} to {max(gained):.2f} times torchvision's"
+        table.append(f"| throughput of the better arrangement | 2.25 times prior work's | | {times} |")
+    rates = {row["handover"]: rate(row) for row in result["handovers"]}
+    if rates.get("redis"):
+        best = max(rates.get("threads", 0.0), rates.get("shared-memory", 0.0)) / rates["redis"]
+        table.append(f"| throughput without a broker | | | {best:.2f} times that with Redis |")
+    return [
+        "## In short",
+        paragraph([
+            "Ranges are over the tasks. The study's models ran on a GPU; the task *quick* here has a model that leaves",
+            "as little time, and the others compute on the CPU, which makes everything around them a smaller share.",
+        ]),
+        "\n".join(table),
+    ]  # fmt: skip
+
+
+def _compared(
+    result: dict[str, Any], what: str, study: str, size: str, value: Callable[[dict[str, Any]], float]
+) -> str:
+    cells = []
+    for way in ("torchvision", "fastpre"):
+        rows = [r for r in result["rows"] if (r["size"], r["preprocessing"]) == (size, way) and rate(r)]
+        found = sorted(value(row) for row in rows)
+        cells.append(f"{found[0]:.0%} to {found[-1]:.0%}" if len(found) > 1 else f"{found[0]:.0%}" if found else "-")
+    return f"| {what} | {study} | {cells[0]} | {cells[1]} |"
 
 
 def _latency(result: dict[str, Any]) -> list[str]:

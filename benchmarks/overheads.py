@@ -19,6 +19,7 @@ import contextlib
 import datetime
 import json
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -241,6 +242,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round of two tasks: does it run?")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the servers, too
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
     arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 2.0)
     arguments.images = min(arguments.images, 6) if arguments.quick else arguments.images

@@ -22,6 +22,8 @@ import datetime
 import json
 import pathlib
 import shlex
+import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -162,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-ms", choices=list(MODELS), default="0.34")
     parser.add_argument("--rounds", type=int, help="default: 5; with the model of 75 ms 3")
-    parser.add_argument("--seconds", type=float, help="of each measurement; default: 2; with the model of 75 ms 5")
+    parser.add_argument("--seconds", type=float, help="of each measurement; default: 2; with the model of 75 ms 4")
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--only", nargs="+", metavar="KEY", choices=[each.key for each in rivals.RIVALS])
     parser.add_argument("--python", action="append", default=[], metavar="KEY=PATH", help="may be repeated")
@@ -170,10 +172,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round: does it run?")
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the servers, too
     slow = arguments.model_ms == "75"
     arguments.model = MODELS[arguments.model_ms]
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3 if slow else 5)
-    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 5.0 if slow else 2.0)
+    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 4.0 if slow else 2.0)
     arguments.checked = 4 if arguments.quick or slow else arguments.images
     photos = photographs.load("natural", arguments.images)
     torch.set_num_threads(1)  # each thread of `alone` is one core's

@@ -302,6 +302,10 @@ def test_the_page_has_the_numbers_and_says_what_they_are_worth() -> None:
     text = overhead_page.page(study())
     assert "| quick | medium | 1000 | 200 | 80% | 500 | 50% | 2.50 times |" in text
     assert "| quick, medium | 1.00 | 2.00 | 1.00 | cores | 520 | 500 | 96% |" in text
+    assert "| of a medium image's latency, not inference | up to 56% | 75% | 50% |" in text
+    assert "| throughput lost with large images | about 80% | - | - |" in text
+    assert "2.50 to 2.50 times torchvision's" in text
+    assert "| throughput without a broker | | | 1.00 times that with Redis |" in text
     assert "Energy: not reported" in text
     assert "Not a measurement" not in text
     assert "this is a quick run" in overhead_page.page(study(quick=True))

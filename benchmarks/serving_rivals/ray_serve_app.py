@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -33,12 +34,13 @@ class Model:
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     passed = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "SERVING_MODEL": MODEL}
     ray.init(num_cpus=max(2, CORES), include_dashboard=False, log_to_driver=False, logging_level="ERROR",
              runtime_env={"env_vars": passed})  # fmt: skip
     serve.start(http_options={"host": "127.0.0.1", "port": PORT}, logging_config={"log_level": "WARNING"})
     serve.run(Model.bind(), route_prefix="/predict")
-    signal.sigwait([signal.SIGTERM, signal.SIGINT])
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())  # Ray has set its own handler meanwhile
+    stopped.wait()
     serve.shutdown()
     ray.shutdown()
