@@ -72,10 +72,15 @@ def test_a_rival_that_is_not_installed_is_named_with_what_to_install(tmp_path: p
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'mosec'\" >&2\nexit 1\n")
     python.chmod(0o755)
     mosec = next(rival for rival in rivals.RIVALS if rival.key == "mosec")
+
+    def start(path: pathlib.Path) -> None:
+        with rivals.running(mosec, str(path), "builtin:tiny", b"", []):
+            pass
+
     with pytest.raises(rivals.Absent, match=r"No module named 'mosec'.*pip install mosec, and --python mosec=PATH"):
-        rivals.described(mosec, str(python))
+        start(python)
     with pytest.raises(rivals.Absent, match="FileNotFoundError"):
-        rivals.described(mosec, str(tmp_path / "nothing"))
+        start(tmp_path / "nothing")
 
 
 def test_every_rival_has_its_script_and_routes() -> None:
