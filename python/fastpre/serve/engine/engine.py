@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from ...errors import ImageError
-from ...preprocessor import Preprocessor
-from ..errors import DeadlinePassed, Draining, ImageRefused, ServeError
+from ..errors import DeadlinePassed, Draining, ServeError
 from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
@@ -20,12 +18,12 @@ from ..scheduling.items import Item, Job
 from ..scheduling.places import Ticket
 from ..scheduling.scheduler import Scheduler
 from .answers import Observer, Prediction, stages_ms
-from .cropping import Crop
+from .costs import Costs
 from .filling import Filler
 from .instances import Instances
 from .preprocessing import Pool
 from .settings import Settings
-from .waiting import finished
+from .waiting import finished, told
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +33,6 @@ __all__ = ["Engine", "Observer", "Prediction", "stages_ms"]
 
 log = logging.getLogger(__name__)
 
-SECONDS_PER_COST = 4e-9  # at most, beyond what any image takes; a core of 2022 takes 1.2e-9 to 1.5e-9 for photographs
 STOP_S = 1.0  # for a batch that still runs when the time to drain is over
 
 
@@ -105,13 +102,12 @@ class Engine:
             rung.check(model.spec)
         self.qualities: tuple[str, ...] = ("full", *(rung.name for rung in rungs))
         self.specs = [model.spec, *(rung.spec for rung in rungs)]
-        self._header = Preprocessor(model.spec)
+        self._costs = Costs(model.spec)
         self._lock = threading.Lock()
         self._live: Live | None = None
         self._draining = False
         self._flying = 0
         self._still = threading.Condition(self._lock)
-        self._seconds_per_cost = 0.0
 
     # --- life ---
 
@@ -210,7 +206,7 @@ class Engine:
         """Puts images into the queue; `done` is called once, on any thread, when all of them are done.
 
         Args:
-            images: compressed bytes, `Pixels`, `Prepared` or `Crop`.
+            images: compressed bytes, `Pixels`, `Prepared` or `cropping.Crop`.
             deadline: `time.monotonic()` after which the answer is worth nothing; None: `Settings.timeout_s` from now.
             priority: lower ones go first.
             partial: of a truncated image, what arrived will do, as `fastpre.Spec(truncated="partial")`.
@@ -226,14 +222,14 @@ class Engine:
         job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial, rung)
         try:
             for index, item in enumerate(job.items):
-                item.cost_s = self._cost_s(item, index)
+                self._costs.predict(item, index, self.scheduler.preprocess_s.value)
             with self._lock:
                 self._check_open()
                 self.scheduler.add(job, now, kept=kept)
                 self._flying += 1
         except ServeError:
             job.items.clear()  # as in `_tell`: images, job and what waits would keep each other
-            job.done = _told
+            job.done = told
             raise
         self.pool.wake(self, len(job.items))
         return job
@@ -250,7 +246,7 @@ class Engine:
         """
         for index, image in enumerate(images):
             if not isinstance(image, tuple):
-                self._cost(image, index)
+                self._costs.check(image, index)
 
     # --- places in the queue, for stages that feed it ---
 
@@ -280,22 +276,6 @@ class Engine:
             granted = self.scheduler.grant()
         for ticket in granted:
             ticket.answer(None)
-
-    def _cost(self, image: Any, index: int) -> float:
-        try:
-            return self._header.header(image).cost
-        except ImageError as error:
-            raise ImageRefused.of(error, index) from None
-
-    def _cost_s(self, item: Item, index: int) -> float:
-        """The thread seconds that an image will take, by its header and what others took."""
-        if isinstance(item.image, tuple):
-            item.cost = item.image.cost if isinstance(item.image, Crop) else 0.0
-        else:
-            item.cost = self._cost(item.image, index)
-        # 0 until the first image was preprocessed. Of small images most is what any image takes, which does not grow.
-        most = max(item.cost * SECONDS_PER_COST, self.scheduler.preprocess_s.value)
-        return min(item.cost * self._seconds_per_cost, most)
 
     def cancel(self, job: Job) -> None:
         """Nothing waits for the job any more: its slots are given back."""
@@ -375,21 +355,13 @@ class Engine:
             now = time.monotonic()
             with self._lock:
                 ended = self.scheduler.done_work(work, now)
-                self._learn(work.items, now)
+                self._costs.learn(work.items, now)
                 wake = live.instances.needed(now)
             if wake:
                 live.instances.wake()
             if ended:
                 self._tell(ended)
         return None
-
-    def _learn(self, items: list[Item], now: float) -> None:
-        """What the header's cost stands for, from the last images."""
-        for item in items:
-            if item.cost and item.error is None:
-                seconds = (now - item.begun) / len(items) / item.cost
-                known = self._seconds_per_cost
-                self._seconds_per_cost = known + 0.05 * (seconds - known) if known else seconds
 
     def _wake_pool(self) -> None:
         if self.scheduler.queued:
@@ -403,7 +375,7 @@ class Engine:
         for job in ended:
             if self._observe is not None:
                 self._observe.job(job)
-            done, job.done = job.done, _told  # what waits has the job: they are not to keep each other
+            done, job.done = job.done, told  # what waits has the job: they are not to keep each other
             done(job)
         if ended:
             with self._lock:
@@ -413,7 +385,3 @@ class Engine:
         self._flying -= jobs
         if self._flying == 0:
             self._still.notify_all()
-
-
-def _told(job: Job) -> None:
-    """In place of a job's `done` that was called."""

@@ -109,12 +109,12 @@ class Detections:
         corners = corners.clip(-1e6, 1e6)
         return crops_of(pixels, size, [pixel_box(box, size) for box in corners], item.cost)
 
-    def joined(self, item: Item, images: Sequence[Crop], others: Sequence[Item]) -> Joined:
+    def joined(self, image: Any, item: Item, others: Sequence[Item]) -> Joined:
         """Both answers, padded."""
         outputs = {info.name: np.zeros((1, *info.shape[1:]), DTYPES[info.datatype]) for info in self.outputs}
         chosen, count = self._chosen(item), len(others)
         if count:
-            size = images[0].picture.size
+            _, size = _source(image, item)
             scale = (size[1], size[0], size[1], size[0])
             outputs["boxes"][0, :count] = self._corners(item, size)[chosen] / scale
         for name in ("scores", "classes"):

@@ -69,7 +69,7 @@ class Doubts:
         sure = confidence(item.outputs[self._output][item.row]) >= self._below
         return () if sure else (image,)
 
-    def joined(self, item: Item, images: Sequence[Any], others: Sequence[Item]) -> Joined:
+    def joined(self, image: Any, item: Item, others: Sequence[Item]) -> Joined:
         """The last pass's answer."""
         return Joined(others[0].result(), others[0].rung) if others else Joined(item.result(), self.cheap)
 

@@ -51,8 +51,8 @@ class Joint(Protocol):
     def onward(self, image: Any, item: Item) -> Sequence[Any]:
         """The second engine's images, from what the first one gave; none: the first one's answer will do."""
 
-    def joined(self, item: Item, images: Sequence[Any], others: Sequence[Item]) -> Joined:
-        """The answer, from the first engine's item, what `onward` gave, and the second engine's items of that."""
+    def joined(self, image: Any, item: Item, others: Sequence[Item]) -> Joined:
+        """The answer, from the first engine's item and the second's."""
 
 
 class Line(Protocol):
@@ -74,17 +74,17 @@ class Passage:
     takes over, then acts, then looks whether the passage was cancelled meanwhile.
     """
 
-    __slots__ = ("_first", "_images", "_item", "_jobs", "_kept", "_over", "_relay", "_ticket", "_trip")
+    __slots__ = ("_first", "_image", "_item", "_jobs", "_kept", "_over", "_relay", "_ticket", "_trip")
 
     def __init__(self, relay: Line, trip: Job, item: Item) -> None:
         self._relay = relay
         self._trip = trip
         self._item = item
+        self._image, item.image = item.image, None
         self._jobs: list[tuple[Engine, Job]] = []
         self._kept = {relay.first: 1} if relay.first is not relay.second else {relay.first: 1 + relay.joint.most}
         self._ticket: Ticket | None = None
         self._first: Item | None = None
-        self._images: Sequence[Any] = ()
         self._over = False
 
     # --- steps ---
@@ -116,19 +116,21 @@ class Passage:
             self._run()
 
     def _run(self) -> None:
-        relay = self._relay
+        relay, image = self._relay, self._image
         if self._take(relay.first, 1):
-            self._submit(relay.first, [self._item.image], relay.joint.rung)
+            self._submit(relay.first, [image], relay.joint.rung)
 
     def _ran(self, job: Job) -> None:
         """The first engine is done."""
-        relay, item = self._relay, job.items[0]
+        relay, item, image = self._relay, job.items[0], self._image
+        if image is None:  # it is over
+            return
         if item.error is not None:
             self._end(item.error)
             return
         self._first = item
         try:
-            images = relay.joint.onward(self._item.image, item)
+            images = relay.joint.onward(image, item)
         except ServeError as error:
             self._end(error)
             return
@@ -136,7 +138,6 @@ class Passage:
             log.exception("what is between two stages failed")
             self._end(ServeError("the pipeline failed; the server's log says why"))
             return
-        self._images = images
         if not images:
             self._join([])
         elif self._take(relay.second, relay.joint.most):
@@ -164,8 +165,9 @@ class Passage:
             self._end(error)
             return
         with self._relay.lock:
-            self._jobs.append((engine, job))
             over = self._over
+            if not over:
+                self._jobs.append((engine, job))
         if over:
             engine.cancel(job)
 
@@ -188,28 +190,26 @@ class Passage:
         self._give_back()
         for engine, job in jobs:
             engine.cancel(job)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Of the images: what refers to each other is kept until Python looks for cycles."""
-        self._item.image = None
-        self._images = ()
-        self._jobs = []
+        del self._item.job
 
     def _give_back(self) -> None:
-        """Once it is over."""
+        """Once it is over. It lets go of what it has, because something may refer to it still, as tracebacks do."""
+        self._jobs = []
+        self._image = self._first = None
         if self._ticket is not None:
             self._ticket.dropped = True
+            self._ticket = None
             self._relay.second.give_back(0)  # what waits behind it may have room
         for engine, count in self._kept.items():
             if count:
                 engine.give_back(count)
 
     def _join(self, others: Sequence[Item]) -> None:
-        first, item = self._first, self._item
-        assert first is not None
+        first, item, image = self._first, self._item, self._image
+        if first is None or image is None:  # it is over
+            return
         try:
-            item.outputs, item.rung = self._relay.joint.joined(first, self._images, others)
+            item.outputs, item.rung = self._relay.joint.joined(image, first, others)
         except Exception:
             log.exception("what joins two stages failed")
             self._end(ServeError("the pipeline failed; the server's log says why"))
@@ -242,7 +242,7 @@ class Passage:
             item.state = State.DONE
             trip.left -= 1
             last = trip.left == 0 and not trip.cancelled
+            del item.job
         self._give_back()
-        self._let_go()
         if last:
             self._relay.ended(trip)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..engine import Engine
 from ..engine.answers import Observer
-from ..engine.waiting import finished
+from ..engine.waiting import finished, told
 from ..scheduling.items import Job
 from .passage import Joint, Passage
 
@@ -96,6 +96,7 @@ class Relay:
             trip.cancelled = True
         for passage in trip.passages:
             passage.cancel()
+        trip.passages = ()
 
     async def infer_all(
         self,
@@ -113,4 +114,7 @@ class Relay:
         """The last image of a job is through."""
         if self._observe is not None:
             self._observe.job(trip)
-        trip.done(trip)
+        assert isinstance(trip, Trip)
+        trip.passages = ()
+        done, trip.done = trip.done, told
+        done(trip)

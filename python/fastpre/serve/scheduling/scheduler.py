@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from .items import Batch, Item, Job, State, Work
 from .ladder import Ladder
 from .measures import ArrivalRate, Average, ServiceCurve
 from .places import Places, Ticket
-from .policy import Choice, Load
+from .policy import Choice, Chooses, Load
 from .slots import Slots
 
-__all__ = ["Chooses", "Scheduler"]
+__all__ = ["Scheduler"]
 
 # A choice holds for this long: it costs 10 to 20 us, and loads do not change faster.
 CHOICE_LASTS_S = 0.02
@@ -25,13 +25,6 @@ SLOW_TIMES = 4
 SLOW_S = 0.004
 # Cancelled images leave the queue when their turn comes, or all at once when they are more than the others and so many.
 CANCELLED_KEPT = 64
-
-
-class Chooses(Protocol):
-    """A policy."""
-
-    def choose(self, load: Load) -> Choice:
-        """The choice for a load."""
 
 
 class Scheduler:
@@ -115,26 +108,20 @@ class Scheduler:
             self._queued_cost_s += item.cost_s
         self.queued += count
 
-    @property
-    def _ahead(self) -> int:
-        """Images that are not done."""
-        return self.queued + self.preprocessing + len(self._ready) + self.running
-
     def _admit(self, count: int, deadline: float, now: float) -> None:
         """Raises `Overloaded` if so many images have no room, or would be too late."""
-        if self._room - self.places.wanted < count:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
-            )
+        full = self._room - self.places.wanted < count
         # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
         # from then on, because no other would be measured.
-        wait = self.predicted_wait_s() if deadline < float("inf") and self._ahead else 0.0
-        if now + wait > deadline:
-            raise Overloaded(
-                f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout",
-                retry_after_s=wait / 2,
-            )
+        hurried = deadline < float("inf") and self._ahead > 0
+        wait = self.predicted_wait_s() if full or hurried else 0.0
+        if full:
+            reason = f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most"
+        elif hurried and now + wait > deadline:
+            reason = f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout"
+        else:
+            return
+        raise Overloaded(reason, retry_after_s=wait / 2)
 
     @property
     def _room(self) -> int:
@@ -153,6 +140,11 @@ class Scheduler:
     def grant(self) -> list[Ticket]:
         """The tickets of `places` that have their places now."""
         return self.places.grant(self._room)
+
+    @property
+    def _ahead(self) -> int:
+        """Images that are not done."""
+        return self.queued + self.preprocessing + len(self._ready) + self.running
 
     def predicted_wait_s(self) -> float:
         """How long an image that arrives now will take to its answer, by the measured rates; 0 if nothing is known."""
@@ -206,13 +198,10 @@ class Scheduler:
             count -= 1
         item = self._pop_one()
         slow = item.cost_s > SLOW_S and item.cost_s > SLOW_TIMES * self.preprocess_s.value
-        item.slot = slot = self._take(slow)
-        return [item], slot
-
-    def _take(self, slow: bool) -> int:
-        slot = self.slots.take(slow)
-        assert slot is not None  # `next_work` has asked
-        return slot
+        place = self.slots.take(slow)
+        assert place is not None  # `next_work` has asked
+        item.slot = place
+        return [item], place
 
     def _pop_one(self) -> Item:
         """The next image; there is one, because `queued` counts those that are not cancelled."""
@@ -256,11 +245,7 @@ class Scheduler:
     # --- batches ---
 
     def next_batch(self, now: float) -> tuple[Batch | None, float | None, list[Job]]:
-        """What a free instance of the model runs next.
-
-        Returns:
-            As `next_work`.
-        """
+        """What a free instance of the model runs next; returns as `next_work`."""
         ended = self._drop_late_ready(now)
         if not self._ready:
             return None, None, ended
