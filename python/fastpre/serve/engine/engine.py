@@ -381,7 +381,8 @@ class Engine:
         for job in ended:
             if self._observe is not None:
                 self._observe.job(job)
-            job.done(job)
+            done, job.done = job.done, _told
+            done(job)
         if ended:
             with self._lock:
                 self._landed(len(ended))
@@ -390,6 +391,10 @@ class Engine:
         self._flying -= jobs
         if self._flying == 0:
             self._still.notify_all()
+
+
+def _told(job: Job) -> None:
+    """Stands for a job's `done` once that was called, which may refer to the job and would keep its outputs."""
 
 
 def stages_ms(item: Item) -> dict[str, float]:

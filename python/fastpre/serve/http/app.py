@@ -116,5 +116,12 @@ class Application:
             exchange.release()
         if answer is None:
             await self._rest(scope, receive, send)
-        else:
+            return
+        try:
+            exchange.hold(sum(map(len, answer.chunks)))
+        except ServeError as error:
+            answer = refused(error)
+        try:
             await exchange.answer(*answer)
+        finally:
+            exchange.release()
