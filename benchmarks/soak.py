@@ -10,7 +10,7 @@ The verdicts, one a line, and all numbers in FOLDER/soak.json; the exit status i
 - no request with a good image has an error, and each with a damaged one has a 4xx;
 - memory is flat: the line through its samples after the first fifth grows by at most 1 MB in ten minutes, or, in a
   short run, by 5 MB in all;
-- descriptors, threads and /dev/shm are at the end what they were after the first fifth, give or take two;
+- descriptors, threads and /dev/shm are, when it is idle at the end, what they were when it was idle before;
 - p99 is at most 3 x p50, in the median minute;
 - at 200% of its capacity, its goodput is at least 90% of it, and no answer is an error but 503 and the damaged images'.
 """
@@ -23,6 +23,7 @@ import dataclasses
 import json
 import pathlib
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,7 @@ from fastpre.load import Plan, Report, run
 
 CLIENTS = 16
 SAMPLE_S = 5.0
+IDLE_S = 7.0  # after which connections that are kept alive are closed
 BAD = 0.01
 SHM = pathlib.Path("/dev/shm")
 
@@ -94,14 +96,15 @@ class Watch(threading.Thread):
     def run(self) -> None:
         """Thread: the samples."""
         while not self._stop_asked.wait(SAMPLE_S):
-            self.samples.append(self._sample())
+            self.samples.append(self.sample())
 
     def stop(self) -> None:
         """Ends it."""
         self._stop_asked.set()
         self.join()
 
-    def _sample(self) -> Sample:
+    def sample(self) -> Sample:
+        """What there is now."""
         all_of_it = [self._process, *self._process.children(recursive=True)]
         files = [file.stat().st_size for file in SHM.iterdir()] if SHM.is_dir() else []
         return Sample(
@@ -136,14 +139,16 @@ def slope_mb_per_minute(samples: Sequence[Sample]) -> float:
     return float(np.polyfit(minutes, [sample.rss_mb for sample in samples], 1)[0])
 
 
-def verdicts(minutes: list[Report], samples: list[Sample], overload: Report, able: float) -> list[Verdict]:
+def verdicts(
+    minutes: list[Report], samples: list[Sample], idle: tuple[Sample, Sample], overload: Report, able: float
+) -> list[Verdict]:
     """What was found, against what was promised."""
     due, errors = sum(each.due for each in minutes), sum(map(wrong, minutes))
     steady = samples[len(samples) // 5 :]
     slope, lasted = slope_mb_per_minute(steady), (steady[-1].at - steady[0].at) / 60
     allowed = max(0.1, 5 / lasted)
     ratios = [each.latency_ms["ok"].p99 / each.latency_ms["ok"].p50 for each in minutes]
-    first, last = steady[0], steady[-1]
+    first, last = idle
     kept = all(abs(getattr(last, name) - getattr(first, name)) <= 2 for name in ("descriptors", "threads", "shm_files"))
     share = overload.goodput / able
     others = wrong(overload) - refused(overload)
@@ -192,12 +197,15 @@ def main() -> None:
     )
     parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server must not stay
     photos = photographs.load("natural", 64)
     with serving(arguments.model, arguments.serve) as (url, process):
         runs = capacity(url, photos.images, arguments.capacity_s)
         able = statistics.median(runs)
         print(f"capacity: {able:.1f}/s ({min(runs):.1f} to {max(runs):.1f})", flush=True)
         watch = Watch(process)
+        time.sleep(IDLE_S)
+        before = watch.sample()
         watch.start()
         minutes: list[Report] = []
         for number in range(arguments.minutes):
@@ -207,7 +215,9 @@ def main() -> None:
         watch.stop()
         plan = Plan(url=url, rate=2 * able, duration_s=arguments.overload_s, warmup_s=2, bad_fraction=BAD)
         overload = run(plan, photos.images)
-    found = verdicts(minutes, watch.samples, overload, able)
+        time.sleep(IDLE_S)
+        idle = before, watch.sample()
+    found = verdicts(minutes, watch.samples, idle, overload, able)
     for each in found:
         print(f"{'holds ' if each.holds else 'FAILS '} {each.claim}: {each.measured}")
     if arguments.out is not None:
@@ -219,6 +229,7 @@ def main() -> None:
             "serve": arguments.serve,
             "capacity": {"clients": CLIENTS, "runs": runs, "median": able},
             "minutes": [each.json() for each in minutes],
+            "idle": [dataclasses.asdict(sample) for sample in idle],
             "samples": [dataclasses.asdict(sample) for sample in watch.samples],
             "overload": overload.json(),
             "verdicts": [dataclasses.asdict(each) for each in found],

@@ -215,3 +215,17 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def refused(response: Any, status: int, code: str) -> str:
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    return str(response.json()["error"])
+
+
+def first_line(connection: socket.socket) -> bytes:
+    connection.settimeout(10)
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while b"\r\n" not in data and (more := connection.recv(65536)):
+            data += more
+    return data.split(b"\r\n")[0]

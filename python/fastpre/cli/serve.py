@@ -152,6 +152,12 @@ MILLISECONDS = click.FloatRange(min=0)
     type=click.Path(exists=True, dir_okay=False),
     help=f"A file with the key that requests must bring; or ${API_KEY}.",
 )
+@network(
+    "--shared-memory/--no-shared-memory",
+    default=None,
+    help="Clients may register shared memory: any of this machine's that the server may open. "
+    "Default: if --host is loopback.",
+)
 @network("--tls-cert", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="PEM certificate chain.")
 @network("--tls-key", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Its private key.")
 @network(
@@ -232,6 +238,7 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         max_held_bytes=round(options["max_held"] * 1e6),
         drain_s=options["drain"],
         drain_delay_s=options["drain_delay"],
+        shared_memory=options["shared_memory"],
         page=not options["no_page"],
     )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 import logging
 import os
 import signal
@@ -45,6 +46,8 @@ class Listen:
         max_held_bytes: of all requests' bodies at a time; more are refused.
         drain_s: how long requests that were begun may take after a signal to stop.
         drain_delay_s: how long requests are still taken after readiness has fallen, for load balancers to notice.
+        shared_memory: clients may register shared memory of this machine, which is any that this process may open, and
+            not only their own; None: they may if only this machine can connect.
         page: the live page is at `/`, and its numbers at `/v1/live`.
     """
 
@@ -58,11 +61,16 @@ class Listen:
     max_held_bytes: int = 1 << 30
     drain_s: float = 10.0
     drain_delay_s: float = 0.0
+    shared_memory: bool | None = None
     page: bool = True
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("TLS needs a certificate and a key")
+
+    def shares_memory(self, address: str) -> bool:
+        """True if clients may register shared memory of a server that listens on the address."""
+        return ipaddress.ip_address(address).is_loopback if self.shared_memory is None else self.shared_memory
 
 
 class Http(uvicorn.Server):
@@ -100,7 +108,10 @@ class Server:
         Raises:
             OSError: a port cannot be bound.
         """
-        listen, regions = self.listen, Regions()
+        listen = self.listen
+        listener = _listener(listen.host, listen.port)
+        self.port = listener.getsockname()[1]
+        regions = Regions() if listen.shares_memory(listener.getsockname()[0]) else Regions(limit=0)
         holding = Holding(listen.max_held_bytes)
         live = Live(self.service) if listen.page else None
         lag = LoopLag(None if live is None else live.sample)
@@ -108,7 +119,7 @@ class Server:
         collected = registry(self.service.engines, recorders, lag)
         app = Application(
             self.service,
-            regions=regions,
+            regions=regions if regions.limit else None,
             metrics=lambda accept: metrics(collected, accept),
             admit=lambda _: self.service.admit(),
             api_key=listen.api_key,
@@ -118,8 +129,6 @@ class Server:
             refused=self.service.refused,
             holding=holding,
         )
-        listener = _listener(listen.host, listen.port)
-        self.port = listener.getsockname()[1]
         http = Http(_uvicorn(app, listen))
         lag.start()
         grpc = None

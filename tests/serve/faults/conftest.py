@@ -36,3 +36,12 @@ def server(running: ServerProcess) -> Iterator[ServerProcess]:
     until(lambda: running.places() == before, what="all places are empty again")
     assert running.predict(GOOD).status_code == 200
     assert running.popen.poll() is None
+
+
+@pytest.fixture
+def same(server: ServerProcess) -> Iterator[ServerProcess]:
+    """The server, which afterwards gives a good image the same answer as before, and has grown by no body."""
+    before, rss = server.predict(GOOD).json()["outputs"], server.rss_mb()
+    yield server
+    assert server.predict(GOOD).json()["outputs"] == before
+    until(lambda: server.rss_mb() - rss < 100, what="its memory is as before")

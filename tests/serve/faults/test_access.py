@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import grpc_calls
 from fastpre.serve.protocol.schema import message
+from fastpre.serve.server import Listen
 from faulty import GOOD
 from server_process import ServerProcess, post
 
@@ -59,6 +60,7 @@ def guarded(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) 
     key = tmp_path_factory.mktemp("key") / "key"
     key.write_text(KEY + "\n")
     options = ("--api-key-file", str(key), "--tls-cert", str(files[0]), "--tls-key", str(files[1]))
+    options += ("--no-shared-memory",)
     with ServerProcess("python:faulty:model", *options) as found:
         yield found
 
@@ -152,6 +154,21 @@ def test_calls_need_it_too(guarded: ServerProcess, files: tuple[Path, Path]) -> 
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary(f"{grpc_calls.SERVICE}/ServerMetadata")(b"")
         assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_shared_memory_is_not_for_all_the_world(guarded: ServerProcess, files: tuple[Path, Path]) -> None:
+    for host, shares in (("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("::", False), ("192.0.2.1", False)):
+        assert Listen().shares_memory(host) is shares
+        assert Listen(shared_memory=True).shares_memory(host)
+    path, region = "/v2/systemsharedmemory/region/r/register", {"key": "key", "byte_size": 1}
+    response = guarded.client.post(path, json=region, headers={"X-API-Key": KEY})
+    assert (response.status_code, response.json()["error"]) == (400, "this server takes no shared memory")
+    with grpc_calls.channel(guarded.grpc_port, root_certificates=files[0].read_bytes()) as channel:
+        raw = message("inference.SystemSharedMemoryRegisterRequest")(name="r", **region).SerializeToString()
+        register = channel.unary_unary(f"{grpc_calls.SERVICE}/SystemSharedMemoryRegister")
+        with pytest.raises(grpc.RpcError) as caught:
+            register(raw, metadata=(("x-api-key", KEY),))
+        assert caught.value.details() == "this server takes no shared memory"
 
 
 def test_tls_is_spoken_and_nothing_else(guarded: ServerProcess, files: tuple[Path, Path]) -> None:

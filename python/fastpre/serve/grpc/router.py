@@ -78,6 +78,10 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[misc]
             raise Unauthorized("the API key is missing or wrong")
         if method in (INFER, STREAM) and len(state.running) >= state.limits.calls:
             raise Overloaded(f"{state.limits.calls} calls are running, and that is the most")
+        if (
+            method == STREAM and state.streams >= state.limits.calls // 2
+        ):  # they may be idle, and inferences must not wait
+            raise Overloaded(f"{state.streams} streams are open, and that is the most")
         if method == INFER:
             refused = state.admit()
             if refused is not None:
@@ -106,7 +110,7 @@ async def _infer(inference: Inference, received: float, _: Any, context: Any) ->
 
 
 async def _stream(inference: Inference, _: Any, context: Any) -> None:
-    with inference.state.run():
+    with inference.state.run(stream=True):
         await Stream(inference, context).run()
 
 

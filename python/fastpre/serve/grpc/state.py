@@ -23,7 +23,8 @@ class Limits:
         message_bytes: of one message that arrives, decompressed; also of one request's inputs in shared memory.
         body_s: seconds within which a request's message must have arrived.
         streamed: requests of one stream that are worked on at a time.
-        calls: inferences and streams at a time; probes and descriptions are always answered.
+        calls: inferences and streams at a time, half of them streams at most; probes and descriptions are always
+            answered.
     """
 
     message_bytes: int
@@ -42,6 +43,7 @@ class State:
         refused: told of each error that an inference gets as its answer.
         draining: set once no more work is taken.
         running: the tasks of inferences and streams.
+        streams: how many of these are streams.
     """
 
     service: Service
@@ -51,6 +53,7 @@ class State:
     refused: Callable[[ServeError], None] = lambda _: None
     draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     running: set[asyncio.Task[Any]] = dataclasses.field(default_factory=set)
+    streams: int = 0
 
     @property
     def ready(self) -> bool:
@@ -58,12 +61,14 @@ class State:
         return self.service.ready and not self.draining.is_set()
 
     @contextlib.contextmanager
-    def run(self) -> Iterator[None]:
+    def run(self, *, stream: bool = False) -> Iterator[None]:
         """The task that enters belongs to a call that runs."""
         task = asyncio.current_task()
         assert task is not None
         self.running.add(task)
+        self.streams += stream
         try:
             yield
         finally:
+            self.streams -= stream
             self.running.discard(task)

@@ -36,7 +36,7 @@ class Regions:
     """Regions by name. Any thread may use it.
 
     Args:
-        limit: of regions registered at a time.
+        limit: of regions registered at a time; 0: none are taken.
         max_bytes: of one `view`.
         reserved: beginnings of keys that are refused: what this server itself keeps in shared memory.
     """
@@ -44,7 +44,7 @@ class Regions:
     def __init__(
         self, limit: int = 256, max_bytes: int = 256 * 2**20, reserved: tuple[str, ...] = ("fastpre", "sem.")
     ) -> None:
-        self._limit = limit
+        self.limit = limit
         self._max_bytes = max_bytes
         self._reserved = reserved
         self._regions: dict[str, _Region] = {}
@@ -70,8 +70,10 @@ class Regions:
         with self._lock:
             if name in self._regions:
                 raise BadRequest(f"shared memory region {name!r} is registered already")
-            if len(self._regions) >= self._limit:
-                raise BadRequest(f"{self._limit} shared memory regions are registered, and that is the most")
+            if not self.limit:
+                raise BadRequest("this server takes no shared memory")
+            if len(self._regions) >= self.limit:
+                raise BadRequest(f"{self.limit} shared memory regions are registered, and that is the most")
             descriptor = self._open(name, key)
             actual = os.fstat(descriptor).st_size
             if offset + byte_size > actual:
