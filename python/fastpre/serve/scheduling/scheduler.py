@@ -198,10 +198,10 @@ class Scheduler:
             count -= 1
         item = self._pop_one()
         slow = item.cost_s > SLOW_S and item.cost_s > SLOW_TIMES * self.preprocess_s.value
-        place = self.slots.take(slow)
-        assert place is not None  # `next_work` has asked
-        item.slot = place
-        return [item], place
+        taken = self.slots.take(slow)
+        assert taken is not None  # `next_work` has asked
+        item.slot = taken
+        return [item], taken
 
     def _pop_one(self) -> Item:
         """The next image; there is one, because `queued` counts those that are not cancelled."""
