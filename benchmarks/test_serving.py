@@ -181,7 +181,8 @@ def test_stored_results_can_be_read() -> None:
         result = json.loads(path.read_text(encoding="utf-8"))
         assert result["title"] in serving_table.table(result)
     for path in sorted((rivals.HERE / "results" / "overheads").glob("*.json")):
-        assert "## The ceiling" in overhead_page.page(json.loads(path.read_text(encoding="utf-8")))
+        result = json.loads(path.read_text(encoding="utf-8"))
+        assert result["date"] in overhead_page.page(result)
 
 
 # --- the ceiling ---
@@ -312,8 +313,13 @@ def test_the_page_has_the_numbers_and_says_what_they_are_worth() -> None:
     assert "2.50 to 2.50 times torchvision's" in text
     assert "| throughput without a broker | | | 1.00 times that with Redis |" in text
     assert "Energy: not reported" in text
-    assert "Not a measurement" not in text
-    assert "this is a quick run" in overhead_page.page(study(quick=True))
+    assert "busy machine" not in text
+    quick = overhead_page.page(study(quick=True))
+    assert "Not measured yet" in quick
+    assert "images/s" not in quick
+    busy = study()
+    busy["rows"][0]["rounds"]["1"][0]["others"] = busy["rows"][0]["rounds"]["8"][0]["others"] = 0.5
+    assert "**A busy machine:** other processes had" in overhead_page.page(busy)
     assert all(len(line) <= 100 for line in text.splitlines() if not line.startswith("|"))
 
 
