@@ -172,7 +172,7 @@ def main() -> None:
     slow = arguments.model_ms == "75"
     arguments.model = MODELS[arguments.model_ms]
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3 if slow else 5)
-    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 4.0 if slow else 2.0)
+    arguments.seconds = arguments.seconds or ((2.0 if slow else 0.5) if arguments.quick else 4.0 if slow else 2.0)
     arguments.checked = 4 if arguments.quick or slow else arguments.images
     photos = photographs.load("natural", arguments.images)
     torch.set_num_threads(1)  # each thread of `alone` is one core's

@@ -62,6 +62,9 @@ def test_scores_are_compared_with_the_reference_s_softmax() -> None:
     best = np.where(scores >= np.sort(scores, axis=1)[:, -3:-2], scores, np.nan)
     assert answers.agreement(best, REFERENCE, "scores").refusal is None
     assert answers.agreement(best[::-1], REFERENCE, "scores").refusal is not None
+    near = 1e-4 * REFERENCE  # a network of random weights answers nearly the same to every photograph
+    assert answers.agreement(answers.softmax(near).round(6), near, "scores").refusal is None
+    assert answers.agreement(answers.softmax(near).round(6), near).refusal is not None
 
 
 # --- rivals ---
