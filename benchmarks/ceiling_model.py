@@ -18,12 +18,12 @@ class Host:
     """What there is.
 
     Attributes:
-        cores: that all of it shares, the client too.
+        cores: that all of it shares, the client too; a part of one counts where others have the rest.
         memory_bytes_s: of copies, all cores together.
         link_bytes_s: of the network; infinite on one machine.
     """
 
-    cores: int
+    cores: float
     memory_bytes_s: float
     link_bytes_s: float = math.inf
 

@@ -266,7 +266,8 @@ def _ceilings(result: dict[str, Any]) -> list[str]:
         paragraph([
             "What the server could give at most follows from parts that are measured alone: megapixels a second of a",
             "core, the model's core time in batches of the size that the server ran, a request's fixed cost and its",
-            "bytes' (client included, which shares the cores), and memory's bytes a second. The least of what cores,",
+            "bytes' (client included, which shares the cores), and memory's bytes a second, all in the same rounds as",
+            "what is achieved. The least of what cores,",
             "instances, memory and link allow is the ceiling (`benchmarks/ceiling_model.py`). Core milliseconds a",
             "request, then images/s:",
         ]),

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import machine
 import numpy as np
@@ -24,8 +24,20 @@ BODIES = (2_000, 400_000)  # bytes of the requests that give the fixed and the p
 SEGMENT = 65_533  # the most that a JPEG's APP segment holds
 
 
-def together(work: Callable[[int], int], seconds: float, threads: int) -> float:
-    """Pieces a second of some threads that do the same for a while; `work` is given its thread's turn."""
+class Rate(NamedTuple):
+    """What threads did together.
+
+    Attributes:
+        per_s: pieces a second.
+        core_s: core seconds of a piece: what it costs also where other processes have a part of the cores.
+    """
+
+    per_s: float
+    core_s: float
+
+
+def together(work: Callable[[int], int], seconds: float, threads: int) -> Rate:
+    """Some threads that do the same for a while; `work` is given its thread's turn, and says how many pieces it did."""
     done, stop = [0] * threads, threading.Event()
 
     def thread(number: int) -> None:
@@ -35,18 +47,19 @@ def together(work: Callable[[int], int], seconds: float, threads: int) -> float:
             turn += threads
 
     running = [threading.Thread(target=thread, args=(i,)) for i in range(threads)]
-    began = time.perf_counter()
+    began, cpu_s = time.perf_counter(), time.process_time()
     for each in running:
         each.start()
     time.sleep(seconds)
     stop.set()
     for each in running:
         each.join()
-    return sum(done) / (time.perf_counter() - began)
+    pieces = max(1, sum(done))
+    return Rate(pieces / (time.perf_counter() - began), (time.process_time() - cpu_s) / pieces)
 
 
-def preprocessed_s(images: list[bytes], spec: Any, seconds: float) -> float:
-    """Images a second of fastpre, a thread for each core."""
+def preprocessed(images: list[bytes], spec: Any, seconds: float) -> Rate:
+    """Images by fastpre, a thread for each core."""
     preprocessor = Preprocessor(spec, num_threads=1)
     outs = [preprocessor([images[0]]) for _ in range(machine.cores())]
 
@@ -57,8 +70,8 @@ def preprocessed_s(images: list[bytes], spec: Any, seconds: float) -> float:
     return together(work, seconds, machine.cores())
 
 
-def inferred_s(model: Any, batch: int, seconds: float, threads: int) -> float:
-    """Images a second of the model alone, in batches of some size."""
+def inferred(model: Any, batch: int, seconds: float, threads: int) -> Rate:
+    """Images by the model alone, in batches of some size."""
     images = torch.rand(batch, model.spec.channels, *model.spec.output_size)
     images = images.contiguous(memory_format=getattr(torch, model.spec.memory_format_name))
 
@@ -72,14 +85,15 @@ def inferred_s(model: Any, batch: int, seconds: float, threads: int) -> float:
 def copied_bytes_s(seconds: float) -> float:
     """Bytes read and written a second by copies of 32 MB, all cores."""
     size = 32 << 20
-    pairs = [(np.zeros(size, np.uint8), np.zeros(size, np.uint8)) for _ in range(machine.cores())]
+    # Written before, so that no page is new when it is timed.
+    pairs = [(np.ones(size, np.uint8), np.ones(size, np.uint8)) for _ in range(machine.cores())]
 
     def work(turn: int) -> int:
         source, target = pairs[turn % len(pairs)]
         np.copyto(target, source)
         return 2 * size
 
-    return together(work, seconds, machine.cores())
+    return together(work, seconds, machine.cores()).per_s
 
 
 def null_image(size: int) -> bytes:
@@ -105,5 +119,5 @@ def request_core_s(server: cases.Server, size: int, spec: Any, seconds: float) -
     before = tree_cpu_s(os.getpid())
     report = cases.load(server.url, [image], max(cases.CLIENTS), seconds, 0.0)
     used = tree_cpu_s(os.getpid()) - before
-    own = machine.cores() / preprocessed_s([image], spec, seconds / 4)
+    own = preprocessed([image], spec, seconds / 4).core_s
     return len(image), max(0.0, used / max(1, report.outcomes.get("ok", 0)) - own)

@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import json
+import os
 import pathlib
 import signal
 import statistics
 import subprocess
 import sys
+import time
 from typing import Any
 
 import ceiling_model as ceiling
@@ -33,7 +36,7 @@ import rivals
 import torch
 from energy import joules
 from overhead_summary import summary
-from quiet import undisturbed
+from quiet import tree_cpu_s, undisturbed
 
 from fastpre import Preprocessor, Spec
 from fastpre.load import Unreachable
@@ -49,10 +52,11 @@ CUDA = ("preprocessing on CUDA", "models on CUDA", "hand-over of device memory")
 
 def window(server: cases.Server, images: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
     """One measurement of a closed loop."""
-    before = executed(server)
+    before, cpu_s, began = executed(server), tree_cpu_s(os.getpid()), time.perf_counter()
     (report, used_j), others = undisturbed(
         lambda: joules(lambda: cases.load(server.url, images, clients, seconds)), tries=1
     )
+    cores_used = (tree_cpu_s(os.getpid()) - cpu_s) / (time.perf_counter() - began)
     ran, batches = (now - then for now, then in zip(executed(server), before, strict=True))
     ok = report.latency_ms.get("ok")
     sent = report.outcomes.get("ok", 0) + report.warmup_requests
@@ -65,6 +69,7 @@ def window(server: cases.Server, images: list[bytes], clients: int, seconds: flo
         "joules": None if used_j is None or not sent else used_j / sent,
         "error_share": report.error_share,
         "client_cpu": report.generator.cpu_share,
+        "cores_used": cores_used,
         "others": others,
     }
 
@@ -99,8 +104,7 @@ def by_task(task: cases.Task, sets: dict[str, Any], arguments: Any, absent: dict
         told = {way: cases.answers(server.port, sample) for way, server in servers.items()}
         if "torchvision" in told and not cases.equal(told["fastpre"], told["torchvision"]):
             raise SystemExit(f"{task.name}: with torchvision the answers differ from those with fastpre")
-        options = {"random_weights": True, "spec": task.spec and {n: tuple(v) for n, v in task.spec.items()}}
-        model: Any = load(task.reference, **options)
+        model = model_of(task)
         for size in sets:
             for way in servers:
                 rounds: dict[str, list[Any]] = {str(clients): [] for clients in cases.CLIENTS}
@@ -109,7 +113,7 @@ def by_task(task: cases.Task, sets: dict[str, Any], arguments: Any, absent: dict
         for turn in range(arguments.rounds):
             for batch in BATCHES:
                 rate, _ = undisturbed(
-                    lambda batch=batch: parts.inferred_s(model, batch, arguments.seconds / 2, task.instances),
+                    lambda batch=batch: parts.inferred(model, batch, arguments.seconds / 2, task.instances).per_s,
                     tries=1,
                 )
                 inference[str(batch)].append(rate)
@@ -168,63 +172,81 @@ def by_pipeline(arguments: Any, absent: dict[str, str]) -> dict[str, Any] | None
     return found
 
 
-def ceilings(rows: list[dict[str, Any]], sets: dict[str, Any], arguments: Any) -> list[dict[str, Any]]:
-    """Predicted from parts, beside the throughput in `rows`."""
-    seconds, cores = arguments.seconds, machine.cores()
-    spec: Any = load("builtin:tiny").spec
-    requests: dict[int, list[tuple[float, float]]] = {size: [] for size in parts.BODIES}
-    with cases.server(parts.NOTHING, "fastpre", parts.null_image(0)) as server:
-        for _ in range(arguments.rounds):
-            for size in parts.BODIES:
-                requests[size].append(parts.request_core_s(server, size, spec, seconds))
-    points = [tuple(statistics.median(each) for each in zip(*found, strict=True)) for found in requests.values()]
-    request_s, byte_s = ceiling.line(points[0], points[1])  # type: ignore[arg-type]
-    host = ceiling.Host(cores, statistics.median(parts.copied_bytes_s(seconds / 4) for _ in range(3)))
+def ceilings(sets: dict[str, Any], arguments: Any, absent: dict[str, str]) -> list[dict[str, Any]]:
+    """What is predicted from parts beside what is achieved, both of the same rounds."""
     found = []
-    for name, size in WORKLOADS:
-        row = next(
-            (r for r in rows if (r["task"], r["size"], r["preprocessing"]) == (name, size, "fastpre")), None
-        )  # fmt: skip
-        if row is None or not row["rounds"]["8"]:
-            continue
-        task = next(each for each in cases.TASKS if each.name == name)
-        model: Any = load(
-            task.reference, random_weights=True, spec=task.spec and {n: tuple(v) for n, v in task.spec.items()}
-        )
-        images = sets[size].images
-        many = row["rounds"]["8"]
-        batch = statistics.median(each["batch"] for each in many)
-        pre, one, all_ = [], [], []
-        for _ in range(arguments.rounds):
-            pre.append(parts.preprocessed_s(images, model.spec, seconds / 2))
-            one.append({n: n / parts.inferred_s(model, n, seconds / 4, 1) for n in BATCHES})
-            all_.append({n: cores * n / parts.inferred_s(model, n, seconds / 4, cores) for n in BATCHES})
-        alone = {n: statistics.median(each[n] for each in one) for n in BATCHES}
-        busy = {n: statistics.median(each[n] for each in all_) for n in BATCHES}
-        megapixels = statistics.mean(map(pixels, images)) / 1e6
-        bytes_in = statistics.mean(map(len, images))
-        height, width = model.spec.output_size
-        tensor = 4 * model.spec.channels * height * width
-        costs = ceiling.Parts(
-            megapixels=megapixels,
-            megapixels_s=megapixels * statistics.median(pre) / cores,
-            bytes_in=bytes_in,
-            bytes_moved=4 * bytes_in + 2 * tensor,
-            request_s=max(0.0, request_s),
-            byte_s=max(0.0, byte_s),
-            inference_core_s=ceiling.per_image(busy, batch),
-            inference_s=ceiling.per_image(alone, batch),
-            instances=task.instances,
-        )
-        bound, predicted = ceiling.ceiling(costs, host)
-        achieved = statistics.median(each["images_s"] for each in many)
-        found.append({
-            "task": name, "size": size, "batch": batch, "parts": vars(costs), "host": vars(host),
-            "core_s": ceiling.core_s(costs), "bounds": ceiling.bounds(costs, host),
-            "bound_by": bound, "predicted": predicted, "achieved": achieved,
-            "achieved_of_predicted": achieved / predicted,
-        })  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        try:
+            nothing = stack.enter_context(cases.server(parts.NOTHING, "fastpre", parts.null_image(0)))
+            for name, size in WORKLOADS:
+                task = next(each for each in cases.TASKS if each.name == name)
+                images = sets[size].images
+                with cases.server(task, "fastpre", images[0]) as server:
+                    rounds = [one_ceiling(server, nothing, task, images, arguments) for _ in range(arguments.rounds)]
+                middle = {
+                    key: statistics.median(each[key] for each in rounds)
+                    for key in ("batch", "predicted", "achieved", "achieved_of_predicted")
+                }
+                bound_by = statistics.mode(each["bound_by"] for each in rounds)
+                core_s = {
+                    stage: statistics.median(each["core_s"][stage] for each in rounds) for stage in rounds[0]["core_s"]
+                }
+                found.append(
+                    {"task": name, "size": size, **middle, "bound_by": bound_by, "core_s": core_s, "rounds": rounds}
+                )
+        except rivals.Absent as why:
+            absent["ceilings"] = str(why)
     return found
+
+
+def one_ceiling(
+    server: cases.Server, nothing: cases.Server, task: cases.Task, images: list[bytes], arguments: Any
+) -> dict[str, Any]:
+    """A round of one workload: the server with 8 clients, then each part alone."""
+    seconds, cores = arguments.seconds, machine.cores()
+    model = model_of(task)
+    achieved = window(server, images, max(cases.CLIENTS), seconds)
+    points = [parts.request_core_s(nothing, size, model.spec, seconds) for size in parts.BODIES]
+    request_s, byte_s = ceiling.line(points[0], points[1])
+    preprocessed = parts.preprocessed(images, model.spec, seconds / 2)
+    alone = {n: n / parts.inferred(model, n, seconds / 4, 1).per_s for n in BATCHES}
+    busy = {n: n * parts.inferred(model, n, seconds / 4, cores).core_s for n in BATCHES}
+    megapixels = statistics.mean(map(pixels, images)) / 1e6
+    bytes_in = statistics.mean(map(len, images))
+    height, width = model.spec.output_size
+    tensor = 4 * model.spec.channels * height * width
+    costs = ceiling.Parts(
+        megapixels=megapixels,
+        megapixels_s=megapixels / preprocessed.core_s,
+        bytes_in=bytes_in,
+        bytes_moved=4 * bytes_in + 2 * tensor,
+        request_s=max(0.0, request_s),
+        byte_s=max(0.0, byte_s),
+        inference_core_s=ceiling.per_image(busy, achieved["batch"]),
+        inference_s=ceiling.per_image(alone, achieved["batch"]),
+        instances=task.instances,
+    )
+    # Other processes' part of the cores is not the server's to use; on a quiet machine that is nothing.
+    host = ceiling.Host(cores * (1 - achieved["others"]), parts.copied_bytes_s(seconds / 4))
+    bound_by, predicted = ceiling.ceiling(costs, host)
+    return {
+        "batch": achieved["batch"],
+        "achieved": achieved["images_s"],
+        "predicted": predicted,
+        "achieved_of_predicted": achieved["images_s"] / predicted,
+        "bound_by": bound_by,
+        "core_s": ceiling.core_s(costs),
+        "parts": dataclasses.asdict(costs),
+        "host": {"cores": host.cores, "memory_bytes_s": host.memory_bytes_s},
+        "cores_used": achieved["cores_used"],
+        "others": achieved["others"],
+    }
+
+
+def model_of(task: cases.Task) -> Any:
+    """The task's model, in this process."""
+    spec: Any = task.spec and {name: tuple(value) for name, value in task.spec.items()}
+    return load(task.reference, random_weights=True, spec=spec)
 
 
 def pixels(data: bytes) -> int:
@@ -261,7 +283,7 @@ def main() -> None:
     handovers = by_handover(sets["medium"].images, arguments, absent)
     print("hand-overs: measured", flush=True)
     pipelines = by_pipeline(arguments, absent)
-    predicted = ceilings(rows, sets, arguments)
+    predicted = ceilings(sets, arguments, absent)
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": machine.describe(),
@@ -290,7 +312,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     quick = "-quick" if arguments.quick else ""
     path = arguments.out / f"{result['date']}-overheads{quick}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     print(path)
 
 
