@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pytest
 import pictures
 from fastpre.serve.engine import Engine, Settings
 from fastpre.serve.errors import ServeError
+from fastpre.serve.http.watch import watched
 from fastpre.serve.inference import InferRequest, InputTensor
 from fastpre.serve.models.info import model_info
 from fastpre.serve.observing.recorder import Recorder
@@ -32,7 +33,7 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
-def watched(data: bytes) -> tuple[memoryview, Any]:
+def kept(data: bytes) -> tuple[memoryview, Any]:
     array = np.frombuffer(data, np.uint8).copy()
     return memoryview(array.data), weakref.ref(array)
 
@@ -43,15 +44,18 @@ def request(image: memoryview) -> InferRequest:
 
 
 @pytest.mark.usefixtures("no_collector")
-@pytest.mark.parametrize("end", ["answered", "refused by its header", "corrupt", "model raised", "late", "overloaded"])
+@pytest.mark.parametrize(
+    "end", ["answered", "refused by its header", "corrupt", "model raised", "late", "overloaded", "client gone"]
+)
 def test_nothing_of_a_request_stays(end: str) -> None:
     def hook(batch: Any) -> None:
         if end == "model raised" and serving:
             raise ValueError("no")
-        if end == "late" and serving:
+        if end in ("late", "client gone") and serving:
             gate(batch)
 
     serving: list[bool] = []
+    outputs: list[Any] = []
     gate = Gate()
     data = {"refused by its header": b"no image", "corrupt": PHOTOGRAPH[:900]}.get(end, PHOTOGRAPH)
     model = Means(hook)
@@ -62,14 +66,23 @@ def test_nothing_of_a_request_stays(end: str) -> None:
         if end == "overloaded":
             engine.scheduler.queue_limit = 0
         serving.append(True)
-        image, alive = watched(data)
+        image, alive = kept(data)
 
         async def ask() -> type | None:
             nonlocal image
             asked = request(image)
             del image
+            if end == "client gone":
+                task = asyncio.create_task(service.infer(asked))
+                while not engine.scheduler.running:
+                    await asyncio.sleep(0.001)
+                task.cancel()
+                await asyncio.wait([task])
+                return asyncio.CancelledError
             try:
-                await service.infer(asked)
+                response = await service.infer(asked)
+                array = response.outputs[0].array
+                outputs.append(weakref.ref(array if array.base is None else array.base))
             except ServeError as error:
                 return type(error)
             return None
@@ -77,4 +90,24 @@ def test_nothing_of_a_request_stays(end: str) -> None:
         failure = asyncio.run(ask())
         assert (failure is None) is (end == "answered")
         gate.open()
+    assert alive() is None
+    assert [output for output in outputs if output() is not None] == []
+
+
+class Receive:
+    """A client that says nothing more."""
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("it said nothing")
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_nothing_of_a_connection_stays_because_it_was_watched() -> None:
+    async def watch() -> Any:
+        receive = Receive()
+        await watched(asyncio.sleep(0.05), receive)  # long enough for the watching to begin
+        return weakref.ref(receive)
+
+    alive = asyncio.run(watch())
     assert alive() is None

@@ -189,9 +189,11 @@ class Server:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop; a second one does so at once, as if there were no handler."""
+        """SIGTERM, SIGINT and SIGHUP stop; a second one does so at once, as if there were no handler."""
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+            numbers.append(signal.SIGHUP)
 
         def stop(number: int) -> None:
             if not self._stop.is_set():

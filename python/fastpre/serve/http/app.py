@@ -115,8 +115,15 @@ class Application:
             exchange.release()
         if answer is None:
             await self._rest(scope, receive, send)
-        else:
+            return
+        try:
+            exchange.hold(sum(map(len, answer.chunks)))
+        except ServeError as error:
+            answer = self._error(error, named)
+        try:
             await exchange.answer(*answer)
+        finally:
+            exchange.release()
 
     def _error(self, error: ServeError, named: tuple[str, str] | None) -> Answer:
         """The answer that an error is, to a request for a model or another."""

@@ -155,9 +155,11 @@ class Exchange:
             chunks = [chunks[0] if len(chunks) == 1 else b"".join(chunks)]
         for chunk in chunks[:-1]:
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await self._send({"type": "http.response.body", "body": chunks[-1], "more_body": closing})
+        large = size > _JOIN_BYTES  # its end waits for the client to have taken it, so that it counts for as long
+        await self._send({"type": "http.response.body", "body": chunks[-1], "more_body": closing or large})
         if closing:
             await self._linger()
+        if closing or large:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _part(self) -> bytes:

@@ -41,9 +41,12 @@ class _Watch:
         self._task.cancel()
 
     def stop(self) -> None:
+        """Ends the watching, and lets go of what refers to the watch: as a cycle it would keep the request for long."""
         self._handle.cancel()
+        del self._handle
         if self._listener is not None:
             self._listener.cancel()
+            self._listener = None
 
     def uncancel(self) -> None:
         uncancel(self._task)
