@@ -129,7 +129,7 @@ def test_clients_that_do_not_take_their_answers() -> None:
         assert server.client.get("/v2/health/live", timeout=2).status_code == 200
         lines = [connection.recv(100).split(b"\r\n")[0] for connection in connections]
         assert set(lines) == {b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"}
-        assert lines.count(b"HTTP/1.1 200 OK") == 100 // 8
+        assert lines.count(b"HTTP/1.1 200 OK") >= 100 // 8
         for connection in connections:
             connection.close()
         with server.connect() as connection:
