@@ -6,6 +6,7 @@ OUT := out
 IMAGES ?=
 FUZZ_SECONDS ?= 300
 GPU_OPTIONS ?=
+SERVE_OPTIONS ?=
 SOURCES := CMakeLists.txt benchmarks/decoder_probe.cpp $(shell find cmake csrc python -type f -not -name '*.pyc')
 
 # Python remembers the compiler that it was built with, which need not be on this machine.
@@ -20,27 +21,34 @@ export CC CXX
 
 SETUP := scripts/make-venv.sh scripts/find-python.sh scripts/system-packages.sh
 DEMO_STAMP := $(VENV)/demo.stamp
+SERVE_STAMP := $(VENV)/serve.stamp
 DEV_STAMP := $(VENV)/dev.stamp
 # What `make test` has built will do for the demo.
 DEMO_BUILD := $(or $(wildcard $(DEV_STAMP)),$(DEMO_STAMP))
+SERVE_BUILD := $(or $(wildcard $(DEV_STAMP)),$(SERVE_STAMP))
 
 # Kernels for this machine's GPUs only; wheels have all architectures. The demo does without CUDA where there is no GPU.
-$(DEMO_STAMP) $(DEV_STAMP): export FASTPRE_CUDA_ARCHITECTURES ?= native
+$(DEMO_STAMP) $(SERVE_STAMP) $(DEV_STAMP): export FASTPRE_CUDA_ARCHITECTURES ?= native
 # Benchmarks time parts of the decoders, through an extension that wheels do not have.
 $(DEV_STAMP): export FASTPRE_BUILD_PROBE = ON
-$(DEMO_STAMP): export FASTPRE_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),AUTO,OFF)
+$(DEMO_STAMP) $(SERVE_STAMP): export FASTPRE_CUDA ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep '^GPU'),AUTO,OFF)
 
-.PHONY: help demo test wheel lint sanitize kernels fuzz neon gpu gpu-tests gpu-sanitizer docs bench clean
+.PHONY: help demo serve-demo test wheel lint sanitize kernels fuzz neon gpu gpu-tests gpu-sanitizer docs bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  IMAGES=folder: your own photographs, for demo and bench; PYTHON=/path/to/python3: for the first set-up"
+	@echo "  IMAGES=folder: your own photographs, for demo, serve-demo and bench; SERVE_OPTIONS=--keep: serve-demo goes on until Ctrl-C"
+	@echo "  PYTHON=/path/to/python3: for the first set-up"
 	@echo "  FASTPRE_CUDA=AUTO|ON|OFF: compile the CUDA backend; AUTO: if there is nvcc (demo: and a GPU)"
 	@echo "  FASTPRE_CUDA_ARCHITECTURES=all|native|\"80;90\": for which GPUs; native: this machine's (wheel: all)"
 
 demo: $(DEMO_BUILD) ## Preprocess photographs, compare with torchvision, write out/
 	@test -n "$(IMAGES)" -o -d $(OUT)/photographs || $(BIN)/python scripts/photographs.py $(OUT)/photographs
 	$(BIN)/fastpre run "$(or $(IMAGES),$(OUT)/photographs)" -o $(OUT)/images.safetensors --preview $(OUT)/preview.png --compare
+
+serve-demo: $(SERVE_BUILD) ## Start the server, send it photographs, print where the time goes, stop it
+	@test -n "$(IMAGES)" -o -d $(OUT)/photographs || $(BIN)/python scripts/photographs.py $(OUT)/photographs
+	$(BIN)/python scripts/serve-demo.py "$(or $(IMAGES),$(OUT)/photographs)" $(SERVE_OPTIONS)
 
 test: $(DEV_STAMP) ## Build the extension and run the tests
 	$(BIN)/python -m pytest -q tests
@@ -99,6 +107,11 @@ $(VENV)/venv.stamp: $(SETUP)
 $(DEMO_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)
 	@echo "compiling fastpre (a minute on two cores, the first time); installing torch, torchvision, Pillow (up to 3 GB) if they are missing"
 	@$(BIN)/python scripts/install.py torch,preview
+	@touch $@
+
+$(SERVE_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)
+	@echo "compiling fastpre (a minute on two cores, the first time); installing torch, torchvision and what the server needs (up to 3 GB) if they are missing"
+	@$(BIN)/python scripts/install.py torch,preview,serve
 	@touch $@
 
 $(DEV_STAMP): $(VENV)/venv.stamp pyproject.toml $(SOURCES)

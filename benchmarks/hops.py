@@ -1,7 +1,7 @@
 """How long a short message takes to another process and back, by what carries it: python benchmarks/hops.py.
 
 A child process returns every message. Both sides are Python, as in `fastpre.serve.handover.channel`, whose own messages
-are the last row: with a timeout, and room for a descriptor.
+are the last row: with a timeout, and an eye on the other side's end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import machine
 
-from fastpre.serve.handover.channel import Channel, Gone, Kind
+from fastpre.serve.handover.channel import Channel, Kind
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results" / "handover"
 MESSAGE = bytes(24)
@@ -69,17 +69,15 @@ def eventfd() -> Ends:
 
 
 def channel() -> Ends:
-    ours, theirs = (Channel(end) for end in socket.socketpair())
+    ours, theirs = Channel.pair()
     ours.set_timeout(60.0)
 
     def answer() -> bool:
-        try:
-            theirs.send(Kind.DONE, theirs.receive()[1])
-        except Gone:
-            return False
-        return True
+        kind, body, _ = theirs.receive()
+        theirs.send(Kind.DONE, body)
+        return kind == Kind.RUN
 
-    return lambda: ours.ask(Kind.RUN, MESSAGE[:16]), answer, ours.end
+    return lambda: ours.ask(Kind.RUN, MESSAGE[:16]), answer, lambda: ours.send(Kind.FORGET)
 
 
 WAYS: dict[str, Callable[[], Ends]] = {

@@ -11,7 +11,6 @@ import argparse
 import datetime
 import importlib.metadata
 import json
-import platform
 import random
 import statistics
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import machine
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
@@ -128,10 +128,9 @@ def main() -> None:
     if arguments.out is not None:
         about = {
             "date": datetime.date.today().isoformat(),
-            "machine": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
             "opentelemetry-sdk": importlib.metadata.version("opentelemetry-sdk"),
             "runs": RUNS,
+            "machine": machine.describe(),
         }
         arguments.out.write_text(json.dumps({**about, "results": results}, indent=1) + "\n", encoding="utf-8")
 

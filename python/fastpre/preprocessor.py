@@ -273,6 +273,23 @@ class Preprocessor:
         """
         return Header(*_core.header(sources.source(image, 0), self.spec.compiled()))
 
+    def run_drawn(
+        self, images: Images, draws: Sequence[Draw], *, out: Any = None, on_error: OnError = "raise", fill: float = 0.0
+    ) -> Result[Any]:
+        """`run` where each image has a geometry of its own already, such as a crop that something else has chosen.
+
+        Args:
+            draws: one for each image, of one output size.
+
+        Raises:
+            ValueError: another number of draws than of images, or outputs of different sizes.
+        """
+        items, names = sources.sources(images)
+        arguments.check_on_error(on_error)
+        if len(draws) != len(items):
+            raise ValueError(f"draws must be one for each image: {len(draws)} draws, {len(items)} images")
+        return self._execute(Drawn(items, list(draws), 1), names, out, on_error, self._call(fill))
+
     def run_pixels(self, pixels: np.ndarray[Any, Any], *, draw: Draw | None = None, out: Any = None) -> Any:
         """One image that is decoded already: resized, cropped, normalized on the CPU.
 

@@ -286,14 +286,18 @@ def test_quality_steps_down_under_load() -> None:
     model = Means()
     ladder = [Rung("fast", model.spec.replace(interpolation="nearest"))]
     down = settings(ladder=ladder, ladder_down_ms=0.001, ladder_up_ms=0.0)
-    with Engine(model, down) as engine:
-        first = engine.run(IMAGES[0])
-        assert first.quality in ("full", "fast")
-        second = engine.run(IMAGES[0])
-        assert second.quality == "fast"
-        want = fastpre.Preprocessor(ladder[0].spec)([IMAGES[0]]).mean(dim=(2, 3)).numpy()
-        np.testing.assert_array_equal(second.outputs["mean"], want)
+    with Engine(model, down) as engine, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert engine.run(IMAGES[0]).quality == "full"  # nothing is under way
+        model.hook = gate
+        first = pool.submit(engine.run, IMAGES[0])
+        assert gate.inside.acquire(timeout=10)
+        second = pool.submit(engine.run, IMAGES[0])
+        until(lambda: engine.scheduler.ready == 1)
         gate.open()
+        assert first.result(10).quality == "full"
+        assert second.result(10).quality == "fast"
+        want = fastpre.Preprocessor(ladder[0].spec)([IMAGES[0]]).mean(dim=(2, 3)).numpy()
+        np.testing.assert_array_equal(second.result().outputs["mean"], want)
 
 
 def test_engines_can_share_their_threads() -> None:

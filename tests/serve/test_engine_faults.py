@@ -27,8 +27,9 @@ def test_a_photograph_after_thumbnails_is_not_thought_to_take_for_ever() -> None
     with Engine(Means(), Settings(threads=1)) as engine:
         for _ in range(20):
             engine.run(SMALL)
-        cost_s = engine._cost_s(Job([LARGE], lambda job: None, 0.0).items[0], 0)
-        assert 0 < cost_s < 1
+        item = Job([LARGE], lambda job: None, 0.0).items[0]
+        engine._costs.predict(item, 0, engine.scheduler.preprocess_s.value)
+        assert 0 < item.cost_s < 1
 
 
 class Restarting(Threads):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import http.client
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+import tritonclient.grpc as triton
 
 import pictures
 from fastpre.serve.errors import ImageRefused, Overloaded, ServeError
@@ -200,3 +205,62 @@ def test_two_models_have_a_place_each() -> None:
         assert "answered" not in said["history"][0]["models"]["means"]
         assert said["history"][0]["models"]["other"]["answered"] == 1
         assert (said["history"][0]["refused"], said["totals"]) == (1, {"internal": 1})
+
+
+def test_threads_that_models_share_are_as_busy_as_all_of_them_make_them() -> None:
+    other = Means()
+    other.name = "other"
+    with served(Means(), other) as service:
+        first, second = service.engines.values()
+        found = Live(service)
+        clock = Clock(found)
+        for recorder in service.recorders.values():
+            recorder.stages["preprocess"].add(0.6)
+        clock.run()
+        busy = [model["busy"]["preprocess"] for model in document(found)["models"].values()]
+        assert busy == pytest.approx([0.3, 0.3])  # 0.6 of the second of two threads each
+        own, second.pool = second.pool, first.pool
+        clock.run()
+        busy = [model["busy"]["preprocess"] for model in document(found)["models"].values()]
+        assert busy == pytest.approx([0.3, 0.3])
+        second.pool = own
+
+
+@pytest.mark.parametrize("kind", ["answered", "rejected", "refused"])
+def test_a_request_leaves_nothing_to_the_garbage_collector(kind: str) -> None:
+    image = pictures.photograph(32, 24, seed=1)
+    with served() as service, running(service) as server:
+        if kind == "refused":
+            service.engines["means"].scheduler.queue_limit = 0
+        body = image[:200] if kind == "rejected" else image
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        for counted in (False, True):  # the first requests import, and fill caches
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(20):
+                    connection.request("POST", "/v1/predict", body)
+                    connection.getresponse().read()
+                if counted:
+                    assert gc.collect() < 20  # of 20 requests; a full collection stops all others for some 100 ms
+            finally:
+                gc.enable()
+        connection.close()
+
+
+def test_over_grpc_they_are_counted_once_too() -> None:
+    image = pictures.photograph(32, 24, seed=1)
+    with served() as service, running(service, grpc_port=0) as server:
+        client = triton.InferenceServerClient(f"127.0.0.1:{server.grpc_port}")
+        for model, body in (("means", image), ("means", image[:200]), ("other", image)):
+            tensor = triton.InferInput("IMAGE", [1], "BYTES")
+            tensor.set_data_from_numpy(np.array([body], dtype=object))
+            with (
+                contextlib.nullcontext()
+                if body == image and model == "means"
+                else pytest.raises(triton.InferenceServerException)
+            ):
+                client.infer(model, [tensor])
+        client.close()
+        assert service.recorders["means"].outcomes == {"ok": 1, "corrupt_image": 1}
+        assert service.refusals.outcomes == {"not_found": 1}

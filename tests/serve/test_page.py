@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,3 +207,16 @@ def test_draining_is_shown(page: browser.Browser) -> None:
         service.draining = True
         page.wait("document.querySelector('#state').textContent.startsWith('draining')")
         page.wait("document.title.includes('not ready')")
+
+
+def test_pointing_at_a_chart_shows_that_moment(page: browser.Browser) -> None:
+    with served() as service, running(service) as server:
+        page.open(url(server))
+        page.wait("document.querySelectorAll('.chart .area').length > 0")
+        box = "document.querySelector('.chart svg').getBoundingClientRect()"
+        x, y = page.evaluate(f"[{box}.right - 5, {box}.top + 20]")
+        page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+        page.wait("document.querySelector('.chart .cursor') !== null")
+        assert re.search(r"at \d\d:\d\d:\d\d", page.text(".chart ul"))
+        page.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+        page.wait("document.querySelector('.chart .cursor') === null")

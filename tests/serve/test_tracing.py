@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -17,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased,
 from opentelemetry.trace import SpanKind, StatusCode
 
 import pictures
+from collector import collector
 from fastpre.serve.observing.recorder import REQUEST_STAGES
 from fastpre.serve.observing.tracing import Tracing
 from live_server import ask, running, served
@@ -109,33 +106,6 @@ def test_a_failure_says_what_it_was() -> None:
     assert failed.attributes is not None
     assert failed.attributes["error.type"] == "model_failed"
     assert failed.status.status_code is StatusCode.ERROR
-
-
-@contextlib.contextmanager
-def collector() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest]]]]:
-    """An OTLP collector on the loopback: its address, and (path, message) of what it got."""
-    got: list[tuple[str, ExportTraceServiceRequest]] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            got.append((self.path, ExportTraceServiceRequest.FromString(body)))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            """Says nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize("how", ["argument", "environment", "whole path"])

@@ -11,7 +11,7 @@ from .._backend.call import Call
 from ..errors import ImageError, UnsupportedImage
 from ..typing import Interpolation
 from .compose import Compose
-from .draw import CannotDraw, Draw
+from .draw import Box, CannotDraw, Draw
 from .random import Random
 
 __all__ = ["Drawn", "Start", "draw_batch"]
@@ -28,16 +28,21 @@ class Start(NamedTuple):
     compiled: _core.CompiledSpec | None
     interpolation: Interpolation
 
-    def draw(self, height: int, width: int) -> Draw:
+    def draw(self, height: int, width: int, part: Box | None = None) -> Draw:
         """For an image of that size.
+
+        Args:
+            part: a rectangle inside of it, which is treated as if it were the whole image.
 
         Raises:
             LimitExceeded: the Spec would enlarge it too much.
         """
         draw = Draw.of(height, width)._replace(interpolation=self.interpolation)
+        if part is not None:
+            draw = draw.cropped(*part)
         if self.compiled is None:
             return draw
-        resized, window = _core.geometry_for(self.compiled, height, width)
+        resized, window = _core.geometry_for(self.compiled, *draw.size)
         return draw.resized_to(*resized, self.interpolation).cropped(*window)
 
 

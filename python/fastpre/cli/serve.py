@@ -23,6 +23,7 @@ API_KEY = "FASTPRE_API_KEY"
 
 
 model_ = section("Model")
+several = section("Pipelines and quality")
 batches = section("Batches and queues")
 network = section("Network")
 seeing = section("Seeing")
@@ -36,6 +37,9 @@ MILLISECONDS = click.FloatRange(min=0)
         "fastpre serve --model torchvision:resnet18",
         "fastpre serve --model torchvision:resnet18 --random-weights --host 0.0.0.0 --port 8000",
         "fastpre serve --model cats=onnx:cats.onnx --labels cats.txt --batch 32 --target-p99 80",
+        "fastpre serve --model det=torchvision:ssdlite320_mobilenet_v3_large --model cls=torchvision:resnet18 "
+        "--pipeline 'spot=det>cls?score=0.5&most=8'",
+        "fastpre serve --model torchvision:resnet50 --rung fidelity=fast --rung model=torchvision:resnet18",
         "curl --data-binary @cat.jpg http://127.0.0.1:8000/v1/predict",
     ],
 )
@@ -54,10 +58,43 @@ MILLISECONDS = click.FloatRange(min=0)
 @model_("--instances", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Batches at a time.")
 @model_(
     "--handover",
-    metavar="KIND",
-    default="threads",
+    metavar="[NAME=]KIND",
+    multiple=True,
+    default=["threads"],
     show_default=True,
-    help="How batches go to the model: threads, shared-memory (processes), redis://HOST:PORT/DB, nats://HOST:PORT.",
+    help="How batches go to the model: threads, shared-memory (processes), redis://HOST:PORT/DB, nats://HOST:PORT; "
+    "for one model with its NAME, may be repeated.",
+)
+@several(
+    "--pipeline",
+    metavar="NAME=DET>CLS[?score=0.5&most=8]",
+    multiple=True,
+    help="Serve two models as one: the second looks at the boxes of the first, of at least this score, at most so "
+    "many of an image; may be repeated.",
+)
+@several(
+    "--rung",
+    metavar="[NAME:]FIELD=VALUE,...",
+    multiple=True,
+    help="A step down in quality while the wait is long: fields of the Spec (fidelity=fast, interpolation=nearest), or "
+    "model=REF, with the same outputs; best first.",
+)
+@several(
+    "--ladder-down",
+    metavar="MS",
+    type=MILLISECONDS,
+    default=100.0,
+    show_default=True,
+    help="A predicted wait above it steps down a rung.",
+)
+@several(
+    "--ladder-up", metavar="MS", type=MILLISECONDS, default=20.0, show_default=True, help="One below it steps up again."
+)
+@several(
+    "--cascade",
+    metavar="RUNG:CONFIDENCE",
+    help="Classifiers first look at a cheap version of each image, and at the full one where they are less sure: "
+    "fidelity=fast:0.8, or a --rung's name.",
 )
 @batches("--batch", metavar="N", type=click.IntRange(min=1), default=16, show_default=True, help="Largest batch.")
 @batches("--wait", metavar="MS", type=MILLISECONDS, help="Longest wait for a batch to fill; default: by --target-p99.")
@@ -184,6 +221,8 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
     from fastpre.serve.models.errors import ModelUnavailable
     from fastpre.serve.observing import logs
     from fastpre.serve.observing.tracing import Tracing
+    from fastpre.serve.pipeline.pipeline import Pipeline
+    from fastpre.serve.pipeline.rungs import CascadeChoice, RungChoice
     from fastpre.serve.server import Listen
 
     logs.configure(options["log_level"], options["log_format"])
@@ -203,11 +242,19 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         page=not options["no_page"],
     )
     try:
+        rungs = [RungChoice.parse(text) for text in options["rung"]]
+        handovers = _handovers(options["handover"])
+        choices = [_choice(model, options, handovers) for model in models]
+        if handovers.keys() - {""}:
+            raise ValueError(f"--handover: no model is called {', '.join(handovers.keys() - {''})}: --model NAME=REF")
         service = build(
-            [_choice(model, options) for model in models],
+            choices,
             _settings(options),
-            handover=options["handover"],
+            handover=handovers[""],
             max_images=options["max_images"],
+            pipelines=[Pipeline.parse(text) for text in options["pipeline"]],
+            rungs=rungs,
+            cascade=CascadeChoice.parse(options["cascade"], rungs) if options["cascade"] else None,
         )
     except (ModelUnavailable, ValueError, ImportError) as error:
         raise Unusable(str(error)) from error
@@ -224,7 +271,20 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
             service.tracing.close()
 
 
-def _choice(model: str, options: dict[str, Any]) -> Any:
+def _handovers(given: tuple[str, ...]) -> dict[str, str]:
+    """Kinds by the model's name; "" is every other model's."""
+    kinds = {"": "threads"}
+    for text in given:
+        name, equals, kind = text.partition("=")
+        if equals and "://" not in name:  # the = may be part of an address
+            kinds[name] = kind
+        else:
+            kinds[""] = text
+    return kinds
+
+
+def _choice(model: str, options: dict[str, Any], handovers: dict[str, str]) -> Any:
+    """The model, whose own handover is taken out of those given."""
     from fastpre.serve.building import ModelChoice
 
     name, separator, reference = model.partition("=")
@@ -233,7 +293,8 @@ def _choice(model: str, options: dict[str, Any]) -> Any:
     more = {"name": name} if name else {}
     if options["labels"]:
         more["labels"] = options["labels"]
-    return ModelChoice(reference, {"device": options["device"], "random_weights": options["random_weights"], **more})
+    load = {"device": options["device"], "random_weights": options["random_weights"], **more}
+    return ModelChoice(reference, load, handovers.pop(name, "") if name else "")
 
 
 def _settings(options: dict[str, Any]) -> Any:
@@ -249,6 +310,8 @@ def _settings(options: dict[str, Any]) -> Any:
         target_p99_ms=options["target_p99"],
         slots=options["slots"],
         queue_limit=options["queue"],
+        ladder_down_ms=options["ladder_down"],
+        ladder_up_ms=options["ladder_up"],
         timeout_s=options["timeout"],
         device=options["preprocess_device"],
     )
@@ -268,12 +331,17 @@ def _run(service: Any, listen: Any) -> None:
     def started(server: Server) -> None:
         scheme = "http" if listen.certificate is None else "https"
         host = f"[{listen.host}]" if ":" in listen.host else listen.host
-        click.echo(f"serving {', '.join(service.engines)} at {scheme}://{host}:{server.port}")
+        names = ", ".join(model.name for model in service.models())
+        click.echo(f"serving {names} at {scheme}://{host}:{server.port}")
         if server.grpc_port is not None:
             click.echo(f"gRPC at {host}:{server.grpc_port}")
 
     async def run() -> None:
         await Server(service, listen).run(started)
+
+    # What was imported stays: a full collection would walk through all of it, which stops every request for 0.3 s.
+    gc.collect()
+    gc.freeze()
 
     try:
         import uvloop

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,9 +23,26 @@ from .scheduling.items import Item, Job, Pixels, Prepared
 if TYPE_CHECKING:
     from .observing.tracing import Tracing
 
-__all__ = ["EngineService"]
+__all__ = ["EngineService", "Runner"]
 
 VERSION = "1"
+
+
+class Runner(Protocol):
+    """An `Engine`, or what stands before some."""
+
+    @property
+    def qualities(self) -> tuple[str, ...]:
+        """What the quality of an answer can be, best first."""
+
+    @property
+    def ready(self) -> bool:
+        """True if images are taken and everything behind it can run."""
+
+    async def infer_all(
+        self, images: Sequence[Any], *, deadline: float | None = None, priority: int = 0, partial: bool = False
+    ) -> Job:
+        """As `Engine.infer_all`."""
 
 
 class EngineService:
@@ -36,6 +53,9 @@ class EngineService:
         engines: by model name.
         infos: what clients are told of each model.
         recorders: what counts each model's requests.
+        runners: what stands before the engines, by the names that clients use: pipelines, which have no engine of their
+            own; cascades and other models for lower quality.
+        configs: what a pipeline's configuration has beside the rest, by its name.
 
     Attributes:
         draining: the server will stop taking requests soon, and is not ready any more.
@@ -50,6 +70,8 @@ class EngineService:
         engines: Mapping[str, Engine],
         infos: Mapping[str, ModelInfo],
         recorders: Mapping[str, Recorder],
+        runners: Mapping[str, Runner] | None = None,
+        configs: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -60,6 +82,8 @@ class EngineService:
         self.tracing: Tracing | None = None
         self._failure_log = FailureLog()
         self._infos = infos
+        self._runners: dict[str, Runner] = {**engines, **(runners or {})}
+        self._configs = configs or {}
 
     # --- models ---
 
@@ -83,20 +107,24 @@ class EngineService:
 
     def model_ready(self, name: str, version: str = "") -> bool:
         """True if it takes requests."""
-        return not self.draining and self.engines[self.model(name, version).name].ready
+        return not self.draining and self._runners[self.model(name, version).name].ready
 
     def config(self, name: str, version: str = "") -> dict[str, Any]:
         """Its configuration, in the shape of Triton's ModelConfig as JSON."""
         info = self.model(name, version)
-        settings = self.engines[name].settings
-        wait_us = 0 if settings.wait_ms is None else int(settings.wait_ms * 1e3)
-        return {
+        config = {
             "name": name,
             "platform": info.platform,
             "backend": "fastpre",
             "max_batch_size": info.max_batch,
             "input": [_config_tensor(tensor) for tensor in info.inputs[:1]],
             "output": [_config_tensor(tensor) for tensor in info.outputs],
+        }
+        if name in self._configs:
+            return config | self._configs[name]
+        settings = self.engines[name].settings
+        wait_us = 0 if settings.wait_ms is None else int(settings.wait_ms * 1e3)
+        return config | {
             "dynamic_batching": {
                 "preferred_batch_size": [self.engines[name].largest],
                 "max_queue_delay_microseconds": wait_us,
@@ -133,12 +161,7 @@ class EngineService:
             recorder.abandoned(time.monotonic() - begun)
             raise
         except Exception as error:
-            seen = error if isinstance(error, ServeError) else ServeError("internal error")
-            recorder.failed(seen, time.monotonic() - begun, request.id)
-            self._failure_log.failed(info.name, seen, request.id)
-            if self.tracing is not None:
-                self.tracing.failed(request, begun, seen)
-            del seen  # or it would hold this frame, which holds it, and the images
+            self._failed(info.name, request, begun, error)
             raise
         now = time.monotonic()
         stages = response.stages_ms
@@ -148,6 +171,13 @@ class EngineService:
         if self.tracing is not None:
             self.tracing.answered(request, begun, response)
         return response
+
+    def _failed(self, model: str, request: InferRequest, begun: float, error: Exception) -> None:
+        seen = error if isinstance(error, ServeError) else ServeError("internal error")
+        self.recorders[model].failed(seen, time.monotonic() - begun, request.id)
+        self._failure_log.failed(model, seen, request.id)
+        if self.tracing is not None:
+            self.tracing.failed(request, begun, seen)
 
     def refused(self, error: ServeError, model: str = "") -> None:
         """A protocol answers with an error; it is counted, unless `infer` has done so.
@@ -164,7 +194,7 @@ class EngineService:
         self._failure_log.failed(known, error, "")
 
     async def _infer(self, info: ModelInfo, request: InferRequest) -> InferResponse:
-        engine = self.engines[info.name]
+        engine = self._runners[info.name]
         images = _images(request.inputs, info)
         names = [output.name for output in request.outputs] or [output.name for output in info.outputs]
         known = {output.name: output for output in info.outputs}
@@ -186,15 +216,20 @@ class EngineService:
                 error.index = failed
             try:
                 raise error
-            finally:
-                del error  # or it would hold this frame, which holds it, and the images
+            finally:  # its traceback has this frame: neither is to wait for the garbage collector, nor the images
+                del error, job
         outputs = [OutputTensor(name, known[name].datatype, _rows(job.items, name)) for name in names]
         parameters: dict[str, bool | int | float | str] = {}
         if len(engine.qualities) > 1:
             parameters["quality"] = engine.qualities[max(item.rung for item in job.items)]
+        cheap = self.recorders[info.name].cheap
+        if cheap is not None:
+            parameters["cascade"] = "kept" if all(item.rung == cheap for item in job.items) else "retried"
         if any(item.record is not None and item.record.truncated for item in job.items):
             parameters["truncated"] = True
-        return InferResponse(info.name, VERSION, outputs, request.id, parameters, _stages(job, request))
+        stages = _stages(job, request)
+        job.items.clear()  # they and the job would keep each other, and the upload, for the garbage collector
+        return InferResponse(info.name, VERSION, outputs, request.id, parameters, stages)
 
 
 def _images(inputs: Sequence[InputTensor], info: ModelInfo) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from typing import Any
 
@@ -115,7 +114,7 @@ def test_a_missing_part_spoils_its_own_request_only() -> None:
 
 
 def test_a_channel_carries_long_messages_and_descriptors() -> None:
-    ours, theirs = (Channel(end) for end in socket.socketpair())
+    ours, theirs = Channel.pair()
     body = os.urandom(1 << 20)
     read, write = os.pipe()
 
@@ -142,7 +141,7 @@ def test_a_channel_carries_long_messages_and_descriptors() -> None:
 
 
 def test_a_channel_does_not_wait_for_ever() -> None:
-    ours, theirs = (Channel(end) for end in socket.socketpair())
+    ours, theirs = Channel.pair()
     ours.set_timeout(0.05)
     with pytest.raises(TimeoutError):
         ours.ask(Kind.RUN)
@@ -151,7 +150,8 @@ def test_a_channel_does_not_wait_for_ever() -> None:
 
 
 def test_closing_a_channel_ends_what_waits_at_it() -> None:
-    ours, theirs = (Channel(end) for end in socket.socketpair())
+    ours, theirs = Channel.pair()
+    ours.set_timeout(60.0)
     ended: list[BaseException] = []
 
     def ask() -> None:

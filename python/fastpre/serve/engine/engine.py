@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
+import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import numpy as np
-
-from ...errors import ImageError
-from ...preprocessor import Preprocessor
-from ..errors import DeadlinePassed, Draining, ImageRefused, ServeError
+from ..errors import DeadlinePassed, Draining, ServeError
 from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
 from ..scheduling.items import Item, Job
+from ..scheduling.places import Ticket
 from ..scheduling.scheduler import Scheduler
+from .answers import Observer, Prediction, stages_ms
+from .costs import Costs
 from .filling import Filler
 from .instances import Instances
 from .preprocessing import Pool
 from .settings import Settings
-from .waiting import inbox
+from .waiting import finished, told
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Self
 
-__all__ = ["Engine", "Observer", "Prediction"]
+__all__ = ["Engine", "Observer", "Prediction", "stages_ms"]
 
 log = logging.getLogger(__name__)
 
-SECONDS_PER_COST = 4e-9  # at most, beyond what any image takes; a core of 2022 takes 1.2e-9 to 1.5e-9 for photographs
 STOP_S = 1.0  # for a batch that still runs when the time to drain is over
-
-
-class Observer(Protocol):
-    """What counts. Called on the engine's threads, so it is quick."""
-
-    def job(self, job: Job) -> None:
-        """A job ended, well or not."""
-
-    def batch(self, size: int, seconds: float, moves: int) -> None:
-        """A batch ran; `moves` of its images were copied to another slot first."""
-
-
-class Prediction(NamedTuple):
-    """What one image gave.
-
-    Attributes:
-        outputs: arrays of (1, ...) by output.
-        stages_ms: milliseconds by stage: queue, preprocess, batch (the wait for it), inference.
-        quality: the rung of the ladder, "full" at the top.
-        image: what became of the image (`fastpre.ImageResult`); None for pixels.
-    """
-
-    outputs: Mapping[str, np.ndarray[Any, Any]]
-    stages_ms: Mapping[str, float]
-    quality: str
-    image: Any
 
 
 class Live(NamedTuple):
@@ -125,15 +97,17 @@ class Engine:
             cores,
             settings.steps(),
         )
-        self.qualities = ("full", *(rung.name for rung in settings.ladder))
-        self._specs = [model.spec, *(rung.spec for rung in settings.ladder)]
-        self._header = Preprocessor(model.spec)
+        rungs = (*settings.ladder, *settings.apart)
+        for rung in rungs:
+            rung.check(model.spec)
+        self.qualities: tuple[str, ...] = ("full", *(rung.name for rung in rungs))
+        self.specs = [model.spec, *(rung.spec for rung in rungs)]
+        self._costs = Costs(model.spec)
         self._lock = threading.Lock()
         self._live: Live | None = None
         self._draining = False
         self._flying = 0
         self._still = threading.Condition(self._lock)
-        self._seconds_per_cost = 0.0
 
     # --- life ---
 
@@ -148,7 +122,7 @@ class Engine:
             shape = (self.model.spec.channels, *size)
             memory = handover.allocate(self.scheduler.slots.count, shape, self.model.spec.dtype)
             instances = Instances(self.scheduler, self._lock, handover, memory, self._tell, self._wake_pool, self._ran)
-            self._live = Live(handover, memory, Filler(self._specs, self.settings.device, memory), instances)
+            self._live = Live(handover, memory, Filler(self.specs, self.settings.device, memory), instances)
             self._warm(self._live)
             self.pool.open()
             instances.start()
@@ -176,8 +150,12 @@ class Engine:
         self.drain()
         with self._still:
             self._still.wait_for(lambda: self._flying == 0, drain_s)
-            ended = self.scheduler.drain(Draining("the server is shutting down"), time.monotonic())
+            error = Draining("the server is shutting down")
+            ended = self.scheduler.drain(error, time.monotonic())
+            waiting = self.scheduler.places.clear()
         self._tell(ended)
+        for ticket in waiting:
+            ticket.answer(error)
         stopped = live.instances.stop(STOP_S)
         self.pool.close()
         self._live = None
@@ -222,14 +200,18 @@ class Engine:
         deadline: float | None = None,
         priority: int = 0,
         partial: bool = False,
+        rung: int | None = None,
+        kept: bool = False,
     ) -> Job:
         """Puts images into the queue; `done` is called once, on any thread, when all of them are done.
 
         Args:
-            images: compressed bytes, `Pixels` or `Prepared`.
+            images: compressed bytes, `Pixels`, `Prepared` or `cropping.Crop`.
             deadline: `time.monotonic()` after which the answer is worth nothing; None: `Settings.timeout_s` from now.
             priority: lower ones go first.
             partial: of a truncated image, what arrived will do, as `fastpre.Spec(truncated="partial")`.
+            rung: which of `qualities`; None: the load decides.
+            kept: `keep` or `wait_for_places` has seen to it that there is room.
 
         Raises:
             ImageRefused: an image's header is refused; `index` says which one.
@@ -237,33 +219,63 @@ class Engine:
         """
         now = time.monotonic()
         last = now + self.settings.timeout_s
-        job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial)
+        job = Job(images, done, now, last if deadline is None else min(deadline, last), priority, partial, rung)
         try:
             for index, item in enumerate(job.items):
-                item.cost_s = self._cost_s(item, index)
+                self._costs.predict(item, index, self.scheduler.preprocess_s.value)
             with self._lock:
-                if self._draining or self._live is None:
-                    raise Draining("the server is shutting down" if self._draining else "the engine is not started")
-                self.scheduler.add(job, now)
+                self._check_open()
+                self.scheduler.add(job, now, kept=kept)
                 self._flying += 1
         except ServeError:
-            job.items.clear()  # they refer to each other, and would keep the images
+            job.items.clear()  # as in `_tell`: images, job and what waits would keep each other
+            job.done = told
             raise
         self.pool.wake(self, len(job.items))
         return job
 
-    def _cost_s(self, item: Item, index: int) -> float:
-        """The thread seconds that an image will take, by its header and what others took."""
-        if isinstance(item.image, tuple):
-            return 0.0
-        try:
-            cost = self._header.header(item.image).cost
-        except ImageError as error:
-            raise ImageRefused.of(error, index) from None
-        item.cost = cost
-        # 0 until the first image was preprocessed. Of small images most is what any image takes, which does not grow.
-        most = max(cost * SECONDS_PER_COST, self.scheduler.preprocess_s.value)
-        return min(cost * self._seconds_per_cost, most)
+    def _check_open(self) -> None:
+        if self._draining or self._live is None:
+            raise Draining("the server is shutting down" if self._draining else "the engine is not started")
+
+    def check(self, images: Sequence[Any]) -> None:
+        """Reads the headers, as `submit` does.
+
+        Raises:
+            ImageRefused: as `submit`.
+        """
+        for index, image in enumerate(images):
+            if not isinstance(image, tuple):
+                self._costs.check(image, index)
+
+    # --- places in the queue, for stages that feed it ---
+
+    def keep(self, count: int, deadline: float) -> None:
+        """Keeps places in the queue, for images that `submit` brings later; or `give_back` returns them.
+
+        Raises:
+            Overloaded, Draining: as `submit`.
+        """
+        with self._lock:
+            self._check_open()
+            self.scheduler.keep(count, deadline, time.monotonic())
+
+    def wait_for_places(self, ticket: Ticket, priority: int, deadline: float) -> None:
+        """As `keep` once there is room: the ticket is answered then, by any thread, or by this one at once."""
+        with self._lock:
+            self._check_open()
+            self.scheduler.places.wait(ticket, priority, deadline)
+            granted = self.scheduler.grant()
+        for each in granted:
+            each.answer(None)
+
+    def give_back(self, count: int) -> None:
+        """Places that were kept are not needed."""
+        with self._lock:
+            self.scheduler.places.kept -= count
+            granted = self.scheduler.grant()
+        for ticket in granted:
+            ticket.answer(None)
 
     def cancel(self, job: Job) -> None:
         """Nothing waits for the job any more: its slots are given back."""
@@ -271,7 +283,10 @@ class Engine:
             if job.cancelled or job.left == 0:
                 return  # told already, or about to be
             self.scheduler.cancel(job)
+            granted = self.scheduler.grant()
             self._landed(1)
+        for ticket in granted:
+            ticket.answer(None)
         self._wake_pool()
 
     async def infer(self, image: Any, *, deadline: float | None = None, priority: int = 0) -> Prediction:
@@ -292,24 +307,8 @@ class Engine:
         partial: bool = False,
     ) -> Job:
         """The job of some images as `submit` takes them, done: each item has an `error` or a result."""
-        future, done = inbox().waiter()
-        job = self.submit(images, done, deadline=deadline, priority=priority, partial=partial)
-        late = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), self._late, job, future)
-        try:
-            found = await future
-        except asyncio.CancelledError:
-            self.cancel(job)
-            raise
-        finally:
-            late.cancel()
-        if found is None:
-            raise DeadlinePassed("the deadline passed before the answer was ready")
-        return found
-
-    def _late(self, job: Job, future: asyncio.Future[Job | None]) -> None:
-        self.cancel(job)
-        if not future.done():
-            future.set_result(None)  # an exception and the frame that awaits it would keep each other, and the images
+        submit = functools.partial(self.submit, images, deadline=deadline, priority=priority, partial=partial)
+        return await finished(submit, self.cancel)
 
     def run(self, image: Any, *, timeout_s: float | None = None) -> Prediction:
         """One image's prediction, waited for in this thread.
@@ -345,6 +344,9 @@ class Engine:
             now = time.monotonic()
             with self._lock:
                 work, due, ended = self.scheduler.next_work(now)
+                granted = self.scheduler.grant()
+            for ticket in granted:
+                ticket.answer(None)
             if ended:
                 self._tell(ended)
             if work is None:
@@ -353,21 +355,13 @@ class Engine:
             now = time.monotonic()
             with self._lock:
                 ended = self.scheduler.done_work(work, now)
-                self._learn(work.items, now)
+                self._costs.learn(work.items, now)
                 wake = live.instances.needed(now)
             if wake:
                 live.instances.wake()
             if ended:
                 self._tell(ended)
         return None
-
-    def _learn(self, items: list[Item], now: float) -> None:
-        """What the header's cost stands for, from the last images."""
-        for item in items:
-            if item.cost and item.error is None:
-                seconds = (now - item.begun) / len(items) / item.cost
-                known = self._seconds_per_cost
-                self._seconds_per_cost = known + 0.05 * (seconds - known) if known else seconds
 
     def _wake_pool(self) -> None:
         if self.scheduler.queued:
@@ -381,7 +375,7 @@ class Engine:
         for job in ended:
             if self._observe is not None:
                 self._observe.job(job)
-            done, job.done = job.done, _told
+            done, job.done = job.done, told  # what waits has the job: they are not to keep each other
             done(job)
         if ended:
             with self._lock:
@@ -391,19 +385,3 @@ class Engine:
         self._flying -= jobs
         if self._flying == 0:
             self._still.notify_all()
-
-
-def _told(job: Job) -> None:
-    """Stands for a job's `done` once that was called, which may refer to the job and would keep its outputs."""
-
-
-def stages_ms(item: Item) -> dict[str, float]:
-    """How long an image was in each stage, in milliseconds, as far as it came."""
-    ends = (item.begun, item.ready, item.run, item.finished)
-    stages: dict[str, float] = {}
-    last = item.arrived
-    for name, end in zip(("queue", "preprocess", "batch", "inference"), ends, strict=True):
-        if end:
-            stages[name] = (end - last) * 1e3
-            last = end
-    return stages

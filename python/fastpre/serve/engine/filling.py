@@ -13,6 +13,7 @@ from ...preprocessor import Preprocessor
 from ...spec import Spec
 from ..errors import BadRequest, ImageRefused, ServeError
 from ..scheduling.items import Item, Pixels, Prepared, Work
+from .cropping import Crop, Cropper
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,7 @@ class Filler:
         whole = [Preprocessor(spec, device, num_threads=1) for spec in specs]
         partial = [Preprocessor(spec.replace(truncated="partial"), device, num_threads=1) for spec in specs]
         self._preprocessors = {False: whole, True: partial}
+        self._croppers = {preprocessor: Cropper(preprocessor) for preprocessor in (*whole, *partial)}
         self._memory = memory
         self._slots = [memory[i : i + 1] for i in range(len(memory))]
 
@@ -42,10 +44,11 @@ class Filler:
         """Writes each image, or sets its `error`. Raises nothing: whatever happens is said to the images' requests."""
         groups: dict[Any, list[Item]] = {}
         for item in work.items:
-            groups.setdefault((WAYS.get(type(item.image), Filler._compressed), item.job.partial), []).append(item)
-        for (way, partial), items in groups.items():
+            way = WAYS.get(type(item.image), Filler._compressed)
+            groups.setdefault((way, item.job.partial, item.rung), []).append(item)
+        for (way, partial, rung), items in groups.items():
             try:
-                way(self, items, self._preprocessors[partial][work.rung])
+                way(self, items, self._preprocessors[partial][rung])
             except ServeError as error:
                 self._all(items, error)
             except Exception:
@@ -81,6 +84,13 @@ class Filler:
             except (TypeError, ValueError) as error:
                 item.error = BadRequest(str(error))
 
+    def _crops(self, items: list[Item], preprocessor: Preprocessor) -> None:
+        for item in items:
+            try:
+                item.record = self._croppers[preprocessor].write(item.image, self._slots[item.slot])
+            except ImageError as error:
+                item.error = ImageRefused.of(error)
+
     def _prepared(self, items: list[Item], preprocessor: Preprocessor) -> None:
         import torch
 
@@ -92,4 +102,4 @@ class Filler:
             slot.copy_(torch.from_numpy(np.array(array, copy=not array.flags.writeable)))
 
 
-WAYS: Mapping[type, Any] = {Pixels: Filler._pixels, Prepared: Filler._prepared}
+WAYS: Mapping[type, Any] = {Pixels: Filler._pixels, Prepared: Filler._prepared, Crop: Filler._crops}

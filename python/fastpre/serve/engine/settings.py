@@ -27,6 +27,14 @@ class Rung:
     name: str
     spec: Spec
 
+    def check(self, full: Spec) -> None:
+        """Raises ValueError if a model that takes images of the full Spec cannot take this rung's."""
+        for what in ("output_size", "channels", "dtype_name", "memory_format_name"):
+            ours, theirs = getattr(self.spec, what), getattr(full, what)
+            if ours != theirs:
+                word = what.removesuffix("_name").replace("_", " ")
+                raise ValueError(f"rung {self.name!r} has {word} {ours}, and the model takes {theirs}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -45,7 +53,9 @@ class Settings:
         queue_limit: images that may wait; more are refused at once.
         timeout_s: the deadline of a request that has none of its own.
         ladder: rungs below full quality, best first; empty: quality never changes.
-        ladder_down_ms, ladder_up_ms: a predicted wait above the first steps down, below the second up again.
+        apart: more rungs, which no load chooses: for `Engine.submit(rung=...)`, counted on after those of the ladder.
+        ladder_down_ms, ladder_up_ms: what is under way takes longer than the first: a step down; less than the second:
+            up again.
         device: where preprocessing runs, as `fastpre.Preprocessor` takes it.
     """
 
@@ -60,6 +70,7 @@ class Settings:
     queue_limit: int = 256
     timeout_s: float = 30.0
     ladder: Sequence[Rung] = ()
+    apart: Sequence[Rung] = ()
     ladder_down_ms: float = 100.0
     ladder_up_ms: float = 20.0
     device: str = "cpu"
@@ -73,6 +84,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
+        if not 0 <= self.ladder_up_ms < self.ladder_down_ms:
+            raise ValueError(
+                f"ladder_up_ms ({self.ladder_up_ms:g}) must be at least 0 and below ladder_down_ms "
+                f"({self.ladder_down_ms:g})"
+            )
         if self.slots is not None and self.slots < max(self.batch, self.preprocess_batch):
             raise ValueError(f"slots ({self.slots}) must hold a batch of {max(self.batch, self.preprocess_batch)}")
 

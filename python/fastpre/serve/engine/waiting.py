@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import time
 import weakref
 from collections.abc import Callable
 
+from ..errors import DeadlinePassed
 from ..scheduling.items import Job
 
-__all__ = ["Inbox", "inbox"]
+__all__ = ["Inbox", "finished", "inbox", "told"]
 
 
 class Inbox:
@@ -57,3 +59,38 @@ def inbox() -> Inbox:
     if found is None:
         found = _inboxes[loop] = Inbox(loop)
     return found
+
+
+def told(job: Job) -> None:
+    """Takes the place of a job's `done` once that is called: what waits has the job, and they would keep each other."""
+
+
+async def finished(submit: Callable[[Callable[[Job], None]], Job], cancel: Callable[[Job], None]) -> Job:
+    """What `submit` begins, once it is done. It is cancelled with the task that awaits it, and at its deadline.
+
+    Args:
+        submit: takes the job's `done`.
+
+    Raises:
+        DeadlinePassed: that came first.
+    """
+    future, done = inbox().waiter()
+    job = submit(done)
+
+    timer = asyncio.get_running_loop().call_later(job.deadline - time.monotonic(), _late, job, future, cancel)
+    try:
+        found = await future
+    except asyncio.CancelledError:
+        cancel(job)
+        raise
+    finally:
+        timer.cancel()
+    if found is None:
+        raise DeadlinePassed("the deadline passed before the answer was ready")
+    return found
+
+
+def _late(job: Job, future: asyncio.Future[Job | None], cancel: Callable[[Job], None]) -> None:
+    cancel(job)
+    if not future.done():
+        future.set_result(None)  # an exception and the frame that awaits it would keep each other, and the images

@@ -49,7 +49,8 @@ class Inference:
             raise
         except Exception as error:
             seen = told(error)
-            self.state.refused(seen)
+            if seen is error:  # or it is a fault of ours, which the service has counted
+                self.state.refused(seen)
             await refuse(context, seen)
 
     async def _answered(self, received: float, context: Any) -> bytes:

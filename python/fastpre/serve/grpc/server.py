@@ -84,8 +84,7 @@ async def start(
         max_message_bytes: of one message that arrives; also of one request's inputs in shared memory.
         body_timeout_s: seconds from a call's headers to the end of its message.
         max_streamed: requests of one stream that are worked on at a time.
-        max_calls: inferences and streams at a time, half of them streams at most; more are refused with
-            RESOURCE_EXHAUSTED.
+        max_calls: inferences and streams at a time, half of them streams at most; more get RESOURCE_EXHAUSTED.
         refused: told of each error that an inference gets as its answer.
         holding: of all messages that are worked on; None: 1 GiB. As many bytes of answers may wait for their clients.
 

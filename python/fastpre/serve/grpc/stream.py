@@ -98,7 +98,8 @@ class Stream:
             sent = self._failure(ServeError("the request was cancelled inside the server"), asked)
         except Exception as error:
             seen = told(error)
-            self._state.refused(seen)
+            if seen is error:  # or it is a fault of ours, which the service has counted
+                self._state.refused(seen)
             sent = self._failure(seen, asked)
         size = sent.ByteSize()  # counts until it is written: its client may not take it
         try:

@@ -6,7 +6,6 @@ import logging
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ log = logging.getLogger("fastpre.serve")
 SHORT_LIFE_S = 10.0
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
-GRACE_S = 5.0
+GRACE_S = 1.0
 CLOSED_S = 1.0
 
 
@@ -43,17 +42,21 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         """Starts it. The thread that does must live as long as the worker: the kernel ends the one with the other."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
-            threads = str(job.threads)
+        self.channel, theirs = Channel.pair()
+        threads = str(job.threads)
+        try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fastpre.serve.handover.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "fastpre.serve.handover.worker", *map(str, theirs.fds)],
+                pass_fds=theirs.fds,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": threads},
                 start_new_session=True,  # Ctrl-C is for this process, which ends its workers
             )
-        self.channel = Channel(ours)
+        except BaseException:
+            self.channel.close()
+            raise
+        finally:
+            theirs.let_go()
         self.ended = threading.Event()
         self._job = job
 
@@ -71,11 +74,15 @@ class Worker:
             raise failure_from(body)
         self.description = pickle.loads(body)
 
-    def wait(self) -> None:
-        """Waits for the process to end."""
-        self._process.wait()
+    def wait(self, patience_s: float | None = None) -> None:
+        """Waits for the process to end; kills it when the patience is at its end."""
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
         self.ended.set()
-        self.channel.close()  # a process that it started may have the other end open
+        self.channel.close()
 
     def kill(self) -> None:
         """Ends it at once."""
@@ -150,7 +157,7 @@ class Keeper:
             newest, ready = self._newest, self.worker is not None
             self.worker = None
         if newest is not None:
-            newest.channel.end()
+            newest.channel.close()
             if not ready:  # it may be loading its model, and does not listen
                 newest.kill()
 
@@ -214,7 +221,7 @@ class Keeper:
             worker.get_ready(self._options.start_timeout_s)
             worker.channel.set_timeout(self._options.timeout_s)
         except Gone:
-            worker.wait()
+            worker.wait(CLOSED_S)
             return WorkerDied(f"{name} {worker.end()} while it loaded the model")
         except TimeoutError:
             return WorkerDied(f"{name} had not loaded the model after {self._options.start_timeout_s:g} s")

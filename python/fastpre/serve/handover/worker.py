@@ -1,7 +1,7 @@
 """The program of a worker process: loads a model and runs it on what a transport brings.
 
-`python -m fastpre.serve.handover.worker FD`, where FD is its end of a Unix socket to the process that started it. It
-ends when the other end does, and on Linux also in the middle of a batch.
+`python -m fastpre.serve.handover.worker FD FD FD`, where these are its end of a channel to the process that started it.
+It ends when the other end does, and on Linux also in the middle of a batch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import gc
 import os
 import pickle
 import signal
-import socket
 import sys
 import traceback
 
@@ -23,7 +22,7 @@ SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 def die_with_the_parent(parent: int) -> None:
     """Lets the kernel kill this process when the thread that started it ends; ends it if that has happened.
 
-    Linux. Elsewhere the end of the socket is what a worker notices, between two batches.
+    Linux. Elsewhere the end of the channel is what a worker notices, between two batches.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
@@ -59,10 +58,10 @@ def work(channel: Channel) -> None:
 
 
 def main() -> None:
-    """Runs until the other end of the socket is closed."""
+    """Runs until the other end of the channel is closed."""
     status = 0
     try:
-        work(Channel(socket.socket(fileno=int(sys.argv[1]))))
+        work(Channel.inherited(*map(int, sys.argv[1:])))
     except Gone:
         pass
     except SystemExit as end:  # of the model's

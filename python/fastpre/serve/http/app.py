@@ -94,20 +94,19 @@ class Application:
         try:
             if self._api_key is not None and path not in self._open_paths:
                 access.check(self._api_key, exchange.headers)
+            refusal = None
             if self._admit is not None and (named is not None or predicting):
                 refusal = self._admit(exchange.headers)
-                if refusal is not None:
-                    raise refusal
-            if named is not None:
+            if refusal is not None:
+                answer = self._error(refusal, named)
+            elif named is not None:
                 answer = await self._infer(exchange, *named)
             elif predicting:
                 answer = await self._predict(exchange)
         except ClientGone:
             return
         except ServeError as error:
-            if self._refused is not None:
-                self._refused(error, "" if named is None else named[0])
-            answer = refused(error)
+            answer = self._error(error, named)
         except asyncio.CancelledError:  # the server is being stopped by force
             answer = refused(Draining("the server is shutting down"))  # and the task ends, as it was asked to
         except Exception:
@@ -120,8 +119,14 @@ class Application:
         try:
             exchange.hold(sum(map(len, answer.chunks)))
         except ServeError as error:
-            answer = refused(error)
+            answer = self._error(error, named)
         try:
             await exchange.answer(*answer)
         finally:
             exchange.release()
+
+    def _error(self, error: ServeError, named: tuple[str, str] | None) -> Answer:
+        """The answer that an error is, to a request for a model or another."""
+        if self._refused is not None:
+            self._refused(error, "" if named is None else named[0])
+        return refused(error)

@@ -91,7 +91,7 @@ def verdict(flow: Flow) -> Verdict:
         title = f"Nearly full: {NAMES[limit]} is the limit"
         return Verdict("busy", limit, title, f"Requests wait {waiting}. {cause}")
     stage = max(flow.stages_ms, key=flow.stages_ms.__getitem__)
-    took = f"{flow.stages_ms[stage]:.1f} of {total_ms:.1f} ms."
+    took = f"It takes {flow.stages_ms[stage]:.1f} of {total_ms:.1f} ms."
     return Verdict("fine", stage, f"Keeping up; most time goes to {NAMES[stage]}", f"{took} {HINTS[stage]}")
 
 

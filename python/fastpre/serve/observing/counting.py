@@ -12,6 +12,7 @@ from .recorder import CLIENT_GONE, REQUEST_STAGES, Recorder
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..engine.preprocessing import Pool
 
 __all__ = ["OUTCOMES", "Counts", "ModelCounts", "outcome_of"]
 
@@ -96,7 +97,18 @@ class ModelCounts:
         self._difference(0.0)  # what was counted before is no news
         self._new_qualities()
         self._seconds: collections.deque[Second] = collections.deque(maxlen=RECENT_S)
-        self.recent: dict[str, Any] = self._recent()
+        self.recent: dict[str, Any] = {}
+        self.summarize(0.0)
+
+    @property
+    def pool(self) -> Pool:
+        """The threads that preprocess; other models may have the same."""
+        return self._engine.pool
+
+    @property
+    def preprocess_s(self) -> float:
+        """Thread seconds of the last ten seconds."""
+        return sum(second.preprocess_s for second in self._seconds)
 
     def look(self) -> None:
         """Adds to the averages of what changes quickly."""
@@ -121,7 +133,6 @@ class ModelCounts:
         if second.batches:
             line["batches"] = sorted(second.batches.items())
         line["qualities"] = self._new_qualities()
-        self.recent = self._recent()
         self._places = dict.fromkeys(self._places, 0)
         self._looks, self._wait_s = 0, 0.0
         return line
@@ -146,7 +157,7 @@ class ModelCounts:
     def _new_qualities(self) -> dict[str, int]:
         with self.recorder.lock:
             now = self.recorder.qualities.copy()
-        names = self._engine.qualities
+        names = self.recorder.rungs
         new = {names[rung]: count - self._qualities[rung] for rung, count in sorted(now.items())}
         self._qualities = now
         return {name: count for name, count in new.items() if count}
@@ -155,8 +166,8 @@ class ModelCounts:
         values = self.recorder.percentiles(tuple(SHARES.values()), window_s)
         return {name: round(value * 1e3, 3) for name, value in zip(SHARES, values, strict=False)}
 
-    def _recent(self) -> dict[str, Any]:
-        """Of the last ten seconds."""
+    def summarize(self, pool_s: float) -> None:
+        """Makes `recent` anew; `pool_s`: thread seconds that all models took from the pool meanwhile."""
         engine, seconds = self._engine, self._seconds
         took = sum(second.seconds for second in seconds)
         outcomes: collections.Counter[str] = sum((second.outcomes for second in seconds), collections.Counter())
@@ -170,13 +181,13 @@ class ModelCounts:
         images = sum(size * count for size, count in batches)
         threads, instances = engine.pool.threads, engine.settings.instances
         busy = {
-            "preprocess": sum(second.preprocess_s for second in seconds) / (took * threads) if took else 0.0,
+            "preprocess": pool_s / (took * threads) if took else 0.0,
             "inference": sum(second.inference_s for second in seconds) / (took * instances) if took else 0.0,
         }
         turned_away = outcomes["refused"] + outcomes["late"]
         shares = busy["preprocess"], busy["inference"]
         flow = Flow(answered, turned_away, took, stages_ms, *shares, threads, instances)
-        return {
+        self.recent = {
             "seconds": round(took, 1),
             "per_s": {name: round(outcomes[name] / took, 2) if took else 0.0 for name in OUTCOMES},
             "images_per_s": round(images / took, 2) if took else 0.0,

@@ -37,8 +37,11 @@ class Live:
         self._service = service
         self._run = uuid.uuid4().hex[:12]
         self._started = time.time()
+        # Pipelines have no engine of their own: their models show what they do.
         self._models = {
-            name: ModelCounts(engine, service.recorders[name], name) for name, engine in service.engines.items()
+            info.name: ModelCounts(service.engines[info.name], service.recorders[info.name], info.name)
+            for info in service.models()
+            if info.name in service.engines
         }
         self._about = orjson.dumps(_about(service))
         self._lines: collections.deque[bytes] = collections.deque(maxlen=HISTORY_S)
@@ -85,6 +88,9 @@ class Live:
             "refused": refused,
             "models": {name: model.close(seconds) for name, model in self._models.items()},
         }
+        models = self._models.values()
+        for model in models:
+            model.summarize(sum(other.preprocess_s for other in models if other.pool is model.pool))
         self._lines.append(orjson.dumps(line))
         self._next += 1
         self._since, self._lag, self._cpu_s = now, 0.0, cpu_s
@@ -129,7 +135,9 @@ def _about(service: EngineService) -> Mapping[str, Any]:
     """What does not change while the server runs."""
     models = {}
     for info in service.models():
-        engine = service.engines[info.name]
+        engine = service.engines.get(info.name)
+        if engine is None:
+            continue
         settings, spec = engine.settings, engine.model.spec
         models[info.name] = {
             "platform": info.platform,
@@ -146,7 +154,7 @@ def _about(service: EngineService) -> Mapping[str, Any]:
             "target_p99_ms": None if settings.wait_ms is not None else settings.target_p99_ms,
             "queue_limit": engine.scheduler.queue_limit,
             "slots": engine.scheduler.slots.count,
-            "qualities": engine.qualities,
+            "qualities": service.recorders[info.name].rungs,
         }
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"name": service.name, "version": service.version, "cores": cores, "models": models}

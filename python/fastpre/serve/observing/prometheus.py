@@ -41,6 +41,9 @@ class Models(Collector):
         """All metrics."""
         requests = CounterMetricFamily("fastpre_requests", "Requests by outcome.", labels=["model", "code"])
         images = CounterMetricFamily("fastpre_images", "Images answered, by quality.", labels=["model", "quality"])
+        cascade = CounterMetricFamily(
+            "fastpre_cascade", "Images by what became of the cheap pass.", labels=["model", "outcome"]
+        )
         moves = CounterMetricFamily("fastpre_moves", "Images copied so that a batch had no hole.", labels=["model"])
         latency = _seconds(HistogramMetricFamily, "fastpre_request_seconds", "First byte to answer.", "model")
         stages = _seconds(HistogramMetricFamily, "fastpre_stage_seconds", "Of each image.", "model", "stage")
@@ -60,7 +63,11 @@ class Models(Collector):
                 if not name:  # requests that came to no model
                     continue
                 for rung, count in recorder.qualities.items():
-                    images.add_metric([name, self._engines[name].qualities[rung]], count)
+                    images.add_metric([name, recorder.rungs[rung]], count)
+                if recorder.cheap is not None:
+                    kept = recorder.qualities[recorder.cheap]
+                    cascade.add_metric([name, "kept"], kept)
+                    cascade.add_metric([name, "retried"], recorder.qualities.total() - kept)
                 moves.add_metric([name], recorder.moves)
                 _add(latency, [name], recorder.latency)
                 for stage in STAGES:
@@ -69,7 +76,7 @@ class Models(Collector):
                     parts.add_metric([name, stage], seconds)
                 busy.add_metric([name], sum(batch.seconds for batch in recorder.batches.values()))
                 _add(sizes, [name], recorder.sizes)
-        yield from (requests, images, moves, latency, stages, parts, busy, sizes)
+        yield from (requests, images, cascade, moves, latency, stages, parts, busy, sizes)
         yield from self._gauges()
         lag = _seconds(HistogramMetricFamily, "fastpre_event_loop_lag_seconds", "How late the event loop is.")
         _add(lag, [], self._lag.histogram)

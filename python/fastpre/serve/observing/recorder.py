@@ -53,6 +53,10 @@ class BatchCount:
 class Recorder:
     """Counts of one model. Any thread may write and read.
 
+    Args:
+        rungs: names of the qualities.
+        cheap: which of them answers of a cascade's first pass have; None: there is no cascade.
+
     Attributes:
         images: that had an answer.
         batches: by size.
@@ -66,7 +70,9 @@ class Recorder:
         failures: the last ones of each code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rungs: Sequence[str] = ("full",), cheap: int | None = None) -> None:
+        self.rungs = rungs
+        self.cheap = cheap
         self.lock = threading.Lock()
         self.images = 0
         self.batches: dict[int, BatchCount] = collections.defaultdict(BatchCount)
@@ -95,6 +101,10 @@ class Recorder:
         self.images += 1
         self.qualities[item.rung] += 1
         stages = self.stages
+        if item.stages is not None:  # two engines had it: their times by stage are added
+            for name, histogram in stages.items():
+                histogram.add(sum(ms for stage, ms in item.stages.items() if stage.rpartition(".")[2] == name) * 1e-3)
+            return
         stages["queue"].add(item.begun - item.arrived)
         stages["preprocess"].add(item.ready - item.begun)
         stages["batch"].add(item.run - item.ready)
@@ -110,6 +120,10 @@ class Recorder:
             self.moves += moves
             self.last_inference = time.time()
 
+    def batches_alone(self) -> Batches:
+        """An observer that counts an engine's batches here, and not its images: a relay counts those."""
+        return Batches(self)
+
     # --- the service ---
 
     def answered(self, seconds: float, stages_ms: Mapping[str, float]) -> None:
@@ -119,7 +133,7 @@ class Recorder:
             self.latency.add(seconds)
             self.recent.append((time.monotonic(), seconds))
             for stage, took_ms in stages_ms.items():
-                self.request_seconds[stage] += took_ms * 1e-3
+                self.request_seconds[stage.rpartition(".")[2]] += took_ms * 1e-3  # of two engines: their sum
 
     def failed(self, error: ServeError, seconds: float, request: str) -> None:
         """A request had an error as its answer."""
@@ -157,3 +171,13 @@ class Recorder:
         by_age = sorted((failure for kind in kinds for failure in kind[1:]), key=lambda failure: -failure.at)
         first = [kind[0] for kind in kinds][:most]
         return sorted([*first, *by_age[: most - len(first)]], key=lambda failure: -failure.at)
+
+
+class Batches:
+    """See `Recorder.batches_alone`."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.batch = recorder.batch
+
+    def job(self, job: Job) -> None:
+        """Counts nothing."""

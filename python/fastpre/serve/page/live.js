@@ -119,6 +119,7 @@ class Model {
 const unit = (text) => element("small", {}, text);
 
 function badge(where, text, kind) {
+  if (where.textContent === text) return; // or it would be read aloud each second
   where.textContent = text;
   where.className = `${where.className.replace(/\bis-\w+/g, "").trim()} is-${kind}`;
 }
@@ -136,6 +137,9 @@ function qualities(rows, name) {
 
 /** The newest of each kind: those that differ in numbers only are one kind, so that a flood takes one line. */
 function failures(root, part) {
+  const table = root.querySelector(".failures"), key = JSON.stringify([part.totals, part.failures]);
+  if (table.dataset.key === key) return; // what is marked to be copied stays marked
+  table.dataset.key = key;
   const totals = Object.entries(part.totals).filter(([code]) => code !== "ok").sort((a, b) => b[1] - a[1]);
   const said = totals.map(([code, count]) => `${code} ${count.toLocaleString("en")}`).join(" · ");
   root.querySelector(".totals").textContent = said ? `Since the start: ${said}` : "None since the start.";
@@ -154,7 +158,7 @@ function failures(root, part) {
     ...(named ? [cell("id", one.ids.slice(0, 3).join(", "))] : [])));
   const names = ["last", "code", "reason", ...(named ? ["request id"] : [])];
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
-  root.querySelector(".failures").replaceChildren(...(rows.length ? [head, ...rows] : []));
+  table.replaceChildren(...(rows.length ? [head, ...rows] : []));
 }
 
 // --- the page ---
@@ -171,7 +175,9 @@ function show() {
   if (!found) return;
   const draining = found.draining ? "draining: no new requests soon" : found.ready ? "ready" : "not ready";
   badge(byId("state"), draining, found.ready ? "fine" : "overloaded");
-  byId("version").textContent = found.server.version;
+  const version = byId("version");
+  if (version.textContent && version.textContent !== found.server.version) location.reload(); // for its own page
+  version.textContent = found.server.version;
   byId("process").replaceChildren(...pairs([["up", duration(found.uptime_s)],
     ["CPU", `${short(found.cpu_cores)} of ${found.server.cores} cores`], ["event-loop lag", ms(found.lag_ms)],
     ["as of", clock(found.now)]]));
@@ -192,7 +198,7 @@ function show() {
 
 function notice(text) {
   byId("notice").hidden = !text;
-  byId("notice").textContent = text;
+  if (byId("notice").textContent !== text) byId("notice").textContent = text;
   document.body.classList.toggle("stale", Boolean(text));
 }
 

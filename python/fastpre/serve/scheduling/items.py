@@ -41,11 +41,12 @@ class Job:
         deadline: seconds, as the engine's clock has it; infinity: none.
         priority: lower ones first.
         partial: of a truncated image, what arrived will do.
+        rung: of the quality ladder, if that is not the load's to choose.
         left: how many are not done.
         cancelled: nothing waits for it any more.
     """
 
-    __slots__ = ("arrived", "cancelled", "deadline", "done", "items", "left", "partial", "priority")
+    __slots__ = ("arrived", "cancelled", "deadline", "done", "items", "left", "partial", "priority", "rung")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Job:
         deadline: float = float("inf"),
         priority: int = 0,
         partial: bool = False,
+        rung: int | None = None,
     ) -> None:
         self.arrived = arrived
         self.items = [Item(self, image) for image in images]
@@ -63,6 +65,7 @@ class Job:
         self.deadline = deadline
         self.priority = priority
         self.partial = partial
+        self.rung = rung
         self.cancelled = False
 
 
@@ -74,7 +77,7 @@ class Item:
 
     Attributes:
         arrived: when its job did.
-        image: compressed bytes, `Pixels` or `Prepared`.
+        image: compressed bytes, `Pixels`, `Prepared`, or a `Crop` of an image.
         cost: of its header, in arbitrary units; 0 for pixels.
         cost_s: thread seconds that its preprocessing was predicted to take.
         slot: where it is written to, or -1.
@@ -84,6 +87,7 @@ class Item:
         tries: batches that it was lost with.
         most: images of the next batch that it may be in; 0: any. Set after a batch of several requests failed.
         rung: of the quality ladder.
+        stages: milliseconds by stage where more than one engine had it; None: its times are those of one.
     """
 
     __slots__ = (
@@ -103,6 +107,7 @@ class Item:
         "run",
         "rung",
         "slot",
+        "stages",
         "state",
         "tries",
     )  # fmt: skip
@@ -123,6 +128,7 @@ class Item:
         self.tries = 0
         self.most = 0
         self.rung = 0
+        self.stages: Mapping[str, float] | None = None
 
     def result(self) -> dict[str, np.ndarray[Any, Any]]:
         """Its rows of the outputs, of shape (1, ...)."""
@@ -133,12 +139,11 @@ class Item:
 class Work:
     """Images to preprocess in one call, into slots that lie side by side."""
 
-    __slots__ = ("first", "items", "rung")
+    __slots__ = ("first", "items")
 
-    def __init__(self, items: list[Item], first: int, rung: int) -> None:
+    def __init__(self, items: list[Item], first: int) -> None:
         self.items = items
         self.first = first
-        self.rung = rung
 
 
 class Batch:

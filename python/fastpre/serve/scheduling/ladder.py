@@ -9,7 +9,8 @@ __all__ = ["Ladder"]
 
 @dataclasses.dataclass
 class Ladder:
-    """Which rung to take: 0 is full quality. As in "Proteus" (Ahmad et al., ASPLOS 2024), by the predicted wait.
+    """Which rung to take: 0 is full quality. As in "Proteus" (Ahmad et al., ASPLOS 2024), by the predicted wait:
+    what is under way before an image, not the image's own time.
 
     Args:
         rungs: how many there are.

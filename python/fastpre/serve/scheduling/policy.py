@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Protocol
 
 from .measures import ServiceCurve
 
-__all__ = ["Adaptive", "Choice", "Load", "Policy"]
+__all__ = ["Adaptive", "Choice", "Chooses", "Load", "Policy"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,13 @@ class Load:
     preprocess_s: float
     instances: int
     cores: int
+
+
+class Chooses(Protocol):
+    """A policy."""
+
+    def choose(self, load: Load) -> Choice:
+        """The choice for a load."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from ..errors import DeadlinePassed, Overloaded, ServeError, WorkerLost
 from .items import Batch, Item, Job, State, Work
 from .ladder import Ladder
 from .measures import ArrivalRate, Average, ServiceCurve
-from .policy import Choice, Load
+from .places import Places, Ticket
+from .policy import Choice, Chooses, Load
 from .slots import Slots
 
-__all__ = ["Chooses", "Scheduler"]
+__all__ = ["Scheduler"]
 
 # A choice holds for this long: it costs 10 to 20 us, and loads do not change faster.
 CHOICE_LASTS_S = 0.02
@@ -24,13 +25,6 @@ SLOW_TIMES = 4
 SLOW_S = 0.004
 # Cancelled images leave the queue when their turn comes, or all at once when they are more than the others and so many.
 CANCELLED_KEPT = 64
-
-
-class Chooses(Protocol):
-    """A policy."""
-
-    def choose(self, load: Load) -> Choice:
-        """The choice for a load."""
 
 
 class Scheduler:
@@ -78,6 +72,7 @@ class Scheduler:
         self.queued = 0
         self.preprocessing = 0
         self.running = 0
+        self.places = Places()
         self._queued_cost_s = 0.0
         self._queue: list[tuple[int, float, int, Item]] = []
         self._ready: list[Item] = []
@@ -92,32 +87,59 @@ class Scheduler:
 
     # --- arrival ---
 
-    def add(self, job: Job, now: float) -> None:
+    def add(self, job: Job, now: float, *, kept: bool = False) -> None:
         """Puts a job's images into the queue.
+
+        Args:
+            kept: their places were kept (`keep`), so that there is room.
 
         Raises:
             Overloaded: the queue has no room for all of them, or they would be done after the job's deadline.
         """
         count = len(job.items)
         self.arrivals.add(count, now)
-        if self.queued + count > self.queue_limit:
-            wait = self.predicted_wait_s()
-            raise Overloaded(
-                f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most", retry_after_s=wait / 2
-            )
-        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
-        # for ever, because no other would be measured.
-        wait = self.predicted_wait_s() if job.deadline < float("inf") and self._ahead else 0.0
-        if now + wait > job.deadline:
-            raise Overloaded(
-                f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout",
-                retry_after_s=wait / 2,
-            )
+        if kept:
+            self.places.kept -= count
+        else:
+            self._admit(count, job.deadline, now)
         for item in job.items:
             heapq.heappush(self._queue, (job.priority, job.deadline, self._sequence, item))
             self._sequence += 1
             self._queued_cost_s += item.cost_s
         self.queued += count
+
+    def _admit(self, count: int, deadline: float, now: float) -> None:
+        """Raises `Overloaded` if so many images have no room, or would be too late."""
+        full = self._room - self.places.wanted < count
+        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
+        # from then on, because no other would be measured.
+        hurried = deadline < float("inf") and self._ahead > 0
+        wait = self.predicted_wait_s() if full or hurried else 0.0
+        if full:
+            reason = f"the queue is full: {self.queued} images wait, of {self.queue_limit} at most"
+        elif hurried and now + wait > deadline:
+            reason = f"the answer would take about {wait * 1e3:.0f} ms, longer than the request's timeout"
+        else:
+            return
+        raise Overloaded(reason, retry_after_s=wait / 2)
+
+    @property
+    def _room(self) -> int:
+        """Places of the queue that are neither taken nor kept."""
+        return self.queue_limit - self.queued - self.places.kept
+
+    def keep(self, count: int, deadline: float, now: float) -> None:
+        """Keeps places for images that will be added later.
+
+        Raises:
+            Overloaded: as `add`.
+        """
+        self._admit(count, deadline, now)
+        self.places.kept += count
+
+    def grant(self) -> list[Ticket]:
+        """The tickets of `places` that have their places now."""
+        return self.places.grant(self._room)
 
     @property
     def _ahead(self) -> int:
@@ -126,13 +148,18 @@ class Scheduler:
 
     def predicted_wait_s(self) -> float:
         """How long an image that arrives now will take to its answer, by the measured rates; 0 if nothing is known."""
+        return self.backlog_s() + self.preprocess_s.value + self.curve.seconds(1)
+
+    def backlog_s(self) -> float:
+        """How long what is under way will take, by the measured rates; 0 without load, or if nothing is known."""
         ahead = self._ahead
+        if not ahead:
+            return 0.0
         preprocess = (self._queued_cost_s + self.preprocessing * self.preprocess_s.value) / self.threads
         batch = max(1, min(self._choice.batch, ahead))
         model = self.curve.seconds(batch) / batch * ahead / self.instances
         # They run at the same time where each has its own device, and one after the other where they share the cores.
-        both = preprocess + model if self.cores and self.cores <= self.threads else max(preprocess, model)
-        return both + self.preprocess_s.value + self.curve.seconds(1)
+        return preprocess + model if self.cores and self.cores <= self.threads else max(preprocess, model)
 
     # --- preprocessing ---
 
@@ -149,15 +176,15 @@ class Scheduler:
         oldest = self._queue[0][3].job.arrived
         if self.before.batch > 1 and self.queued < self.before.batch and now < oldest + self.before.wait_s:
             return None, oldest + self.before.wait_s, ended
-        rung = self.ladder.choose(self.predicted_wait_s(), now) if self.ladder is not None else 0
         items, first = self._pop(min(self.before.batch, self.queued))
+        self.queued -= len(items)
+        rung = self.ladder.choose(self.backlog_s(), now) if self.ladder is not None else 0
         for item in items:
             item.state = State.PREPROCESSING
             item.begun = now
-            item.rung = rung
-        self.queued -= len(items)
+            item.rung = rung if item.job.rung is None else item.job.rung
         self.preprocessing += len(items)
-        return Work(items, first, rung), None, ended
+        return Work(items, first), None, ended
 
     def _pop(self, count: int) -> tuple[list[Item], int]:
         """Images from the queue with neighbouring slots, as many as there is room for, at least one."""
@@ -171,13 +198,10 @@ class Scheduler:
             count -= 1
         item = self._pop_one()
         slow = item.cost_s > SLOW_S and item.cost_s > SLOW_TIMES * self.preprocess_s.value
-        item.slot = slot = self._take(slow)
-        return [item], slot
-
-    def _take(self, slow: bool) -> int:
-        slot = self.slots.take(slow)
-        assert slot is not None  # `next_work` has asked
-        return slot
+        taken = self.slots.take(slow)
+        assert taken is not None  # `next_work` has asked
+        item.slot = taken
+        return [item], taken
 
     def _pop_one(self) -> Item:
         """The next image; there is one, because `queued` counts those that are not cancelled."""
@@ -221,11 +245,7 @@ class Scheduler:
     # --- batches ---
 
     def next_batch(self, now: float) -> tuple[Batch | None, float | None, list[Job]]:
-        """What a free instance of the model runs next.
-
-        Returns:
-            As `next_work`.
-        """
+        """What a free instance of the model runs next; returns as `next_work`."""
         ended = self._drop_late_ready(now)
         if not self._ready:
             return None, None, ended
