@@ -21,6 +21,10 @@ __all__ = ["page", "summary"]
 HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "overheads"
 WIDTH = 100
+QUICK = (
+    "**Not measured yet.** So far there is a quick run, which shows that all of it works and that with either "
+    "preprocessing every task's answers are the same; its numbers are not worth a page."
+)
 DOCS = HERE.parent / "docs"
 
 
@@ -44,9 +48,12 @@ def paragraph(lines: list[str], indent: str = "") -> str:
 
 
 def page(result: dict[str, Any]) -> str:
-    """The page's Markdown."""
-    return "\n\n".join([*_head(result), *_short(result), *_latency(result), *_throughput(result), *_handovers(result),
-                        *_pipelines(result), *_ceilings(result), *_rest(result)]) + "\n"  # fmt: skip
+    """The page's Markdown. A quick run's numbers are worth nothing, so they are not on it."""
+    parts = _head(result)
+    if not result["quick"]:
+        for part in (_short, _latency, _throughput, _handovers, _pipelines, _ceilings, _rest):
+            parts += part(result)
+    return "\n\n".join(parts) + "\n"
 
 
 def _head(result: dict[str, Any]) -> list[str]:
@@ -70,13 +77,11 @@ def _head(result: dict[str, Any]) -> list[str]:
             "`python benchmarks/overhead_page.py` writes the page.",
         ]),
     ]  # fmt: skip
-    warnings = []
     if result["quick"]:
-        warnings.append("this is a quick run, which shows that everything works and nothing else")
-    if others(result) > BUSY:
-        warnings.append(f"other processes had {others(result):.0%} of the cores meanwhile")
-    if warnings:
-        lines.append(paragraph([f"**Not a measurement:** {'; '.join(warnings)}."]))
+        lines.append(paragraph([QUICK]))
+    elif others(result) > BUSY:
+        share = f"{others(result):.0%}"
+        lines.append(paragraph([f"**A busy machine:** other processes had {share} of the cores meanwhile."]))
     sizes = "\n".join([
         "| size | photographs | megapixels | kB |",
         "|---|---|---|---|",
@@ -298,8 +303,9 @@ def main() -> None:
 
     path = arguments.result or newest(RESULTS)
     result = json.loads(path.read_text(encoding="utf-8"))
-    for chart in draw(result, arguments.docs / "charts", arguments.png):
-        print(chart)
+    if not result["quick"] or arguments.png:
+        for chart in draw(result, arguments.docs / "charts", arguments.png):
+            print(chart)
     target = arguments.docs / "overheads.md"
     target.write_text(page(result), encoding="utf-8")
     print(target)

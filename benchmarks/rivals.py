@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -83,43 +84,19 @@ def environment(model: str, port: int, **more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": python, "SERVING_MODEL": model, "SERVING_PORT": str(port), **more}
 
 
-def described(rival: Rival, python: str) -> dict[str, Any]:
-    """Its versions and settings, by itself.
-
-    Raises:
-        Absent: it is not installed for that Python.
-    """
-    if not rival.script:
-        return {"versions": {}, "settings": {}}
-    command = [python, str(HERE / "serving_rivals" / rival.script)]
-    try:
-        ended = subprocess.run(
-            command,
-            env=environment("builtin:tiny", 0, SERVING_DESCRIBE="1"),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise Absent(f"{type(error).__name__}: {error}") from None
-    if ended.returncode:
-        why = (ended.stderr.strip().splitlines() or ["?"])[-1]
-        raise Absent(f"not installed ({why}); pip install {rival.package}, and --python {rival.key}=PATH")
-    found: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
-    return found
-
-
 @dataclasses.dataclass
 class Running:
     """A server that answers.
 
     Attributes:
         grpc_port: of fastpre's; 0 where there is none.
+        said: its versions and settings, by itself.
     """
 
     rival: Rival
     port: int
     grpc_port: int = 0
+    said: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def url(self, route: Route) -> str:
         """As the load generator wants it."""
@@ -151,7 +128,19 @@ def running(rival: Rival, python: str, model: str, image: bytes, options: list[s
     """
     server = Running(rival, free_port(), free_port())
     command = command_of(rival, python, model, server.port, server.grpc_port, options)
-    with served(command, environment(model, server.port), lambda: ask(server, rival.routes[0], [image])):
+    with contextlib.ExitStack() as stack:
+        path = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "said.json"
+        env = environment(model, server.port, SERVING_DESCRIBE=str(path))
+        try:
+            stack.enter_context(served(command, env, lambda: ask(server, rival.routes[0], [image])))
+        except Absent as why:
+            hint = f"; to install it: pip install {rival.package}, and --python {rival.key}=PATH"
+            raise Absent(f"{why}{hint if rival.package else ''}") from None
+        if rival.script:
+            server.said = json.loads(path.read_text(encoding="utf-8"))
+        else:
+            shown = command_of(rival, "python", model, server.port, server.grpc_port, options)
+            server.said = {"versions": {"fastpre": version("fastpre")}, "settings": {"command": " ".join(shown)}}
         yield server
 
 
@@ -163,7 +152,10 @@ def served(command: list[str], env: dict[str, str], first: Callable[[], object])
         Absent: it ended, or took too long.
     """
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+        try:
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+        except OSError as error:
+            raise Absent(f"{type(error).__name__}: {error}") from None
         try:
             _await(process, first, log)
             yield process.pid

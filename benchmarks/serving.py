@@ -110,6 +110,7 @@ def measured(
     """
     options = shlex.split(arguments.serve_options)
     with rivals.running(rival, python, arguments.model, images[0], options) as server:
+        row |= server.said
         for route in rival.routes:
             found = row["routes"].setdefault(route.key, {"label": route.label, "rounds": {str(n): [] for n in CLIENTS}})
             if "agreement" not in found:
@@ -131,16 +132,7 @@ def compared(images: list[bytes], model: Any, reference: Any, arguments: Any) ->
     for rival in rivals.RIVALS:
         if arguments.only and rival.key not in arguments.only:
             continue
-        try:
-            said = rivals.described(rival, pythons[rival.key])
-        except rivals.Absent as why:
-            absent[rival.key] = str(why)
-            print(f"SKIPPED {rival.key}: {why}", flush=True)
-            continue
-        if not rival.script:
-            said["settings"]["command"] = " ".join(rivals.command_of(
-                rival, "python", arguments.model, 8000, 8001, shlex.split(arguments.serve_options)))  # fmt: skip
-        rows.append({"key": rival.key, "role": rival.role, **said, "routes": {}})
+        rows.append({"key": rival.key, "role": rival.role, "routes": {}})
     by_key = {rival.key: rival for rival in rivals.RIVALS}
     ceiling = []
     for turn in range(arguments.rounds):
@@ -173,10 +165,14 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=RESULTS)
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends the servers, too
+    known = [each.key for each in rivals.RIVALS]
+    for each in arguments.python:
+        if each.partition("=")[0] not in known or "=" not in each:
+            parser.error(f"--python is KEY=PATH, with a key of {', '.join(known)}; got {each}")
     slow = arguments.model_ms == "75"
     arguments.model = MODELS[arguments.model_ms]
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3 if slow else 5)
-    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 4.0 if slow else 2.0)
+    arguments.seconds = arguments.seconds or ((2.0 if slow else 0.5) if arguments.quick else 4.0 if slow else 2.0)
     arguments.checked = 4 if arguments.quick or slow else arguments.images
     photos = photographs.load("natural", arguments.images)
     torch.set_num_threads(1)  # each thread of `alone` is one core's

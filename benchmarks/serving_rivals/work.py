@@ -1,7 +1,7 @@
 """What every rival does with an image: torchvision's preprocessing, and fastpre's model with the very same weights.
 
 The environment says what to do, because some servers read the command line themselves: `SERVING_PORT`, `SERVING_MODEL`
-(a reference, `builtin:tiny`), and `SERVING_DESCRIBE`, with which a rival prints its settings and versions, and ends.
+(a reference, `builtin:tiny`), and `SERVING_DESCRIBE`, a file into which a rival writes its settings and versions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import sys
+import pathlib
 from typing import Any
 
 import torch
@@ -25,11 +25,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def describe(packages: list[str], **settings: Any) -> None:
-    """Prints what a rival is and how it is tuned, if that is what was asked for, and ends the process then."""
-    if os.environ.get("SERVING_DESCRIBE"):
+    """Writes down what a rival is and how it is tuned, if that was asked for."""
+    path = os.environ.get("SERVING_DESCRIBE")
+    if path:
         versions = {package: importlib.metadata.version(package) for package in packages}
-        print(json.dumps({"versions": versions, "settings": settings}))
-        sys.exit(0)
+        pathlib.Path(path).write_text(json.dumps({"versions": versions, "settings": settings}), encoding="utf-8")
 
 
 class Preprocess:
