@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -48,6 +49,14 @@ def test_no_larger_batch_than_the_target_allows() -> None:
 
 def test_if_the_target_is_out_of_reach_throughput_counts() -> None:
     assert Adaptive(0.03, 64).choose(load(1000, curve(0.001, 0.004))).batch == 64
+
+
+def test_what_is_left_of_a_burst_is_not_answered_one_by_one() -> None:
+    slow = curve(0.04, 0.0)  # two batches take longer than the target
+    calm = Load(5.0, slow, 0.0, 1, 0)
+    assert Adaptive(0.05, 16).choose(calm).batch == 1
+    assert Adaptive(0.05, 16).choose(dataclasses.replace(calm, waiting=1)).batch == 1
+    assert Adaptive(0.05, 16).choose(dataclasses.replace(calm, waiting=100)) == Choice(16, 0.0)
 
 
 def test_a_pause_of_the_machine_moves_the_curve_little() -> None:
