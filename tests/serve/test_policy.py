@@ -37,7 +37,7 @@ def test_a_busy_server_waits_for_larger_batches_within_the_target() -> None:
     assert choice.batch > 1
     assert choice.wait_s == pytest.approx((choice.batch - 1) / 400)
     assert choice.wait_s + 2 * line.seconds(choice.batch) <= 0.05
-    assert 400 * line.seconds(choice.batch) / choice.batch <= 0.7
+    assert 400 * line.seconds(choice.batch) / choice.batch <= 0.95
 
 
 def test_no_larger_batch_than_the_target_allows() -> None:
@@ -70,7 +70,7 @@ def test_a_pause_of_the_machine_moves_the_curve_little() -> None:
 def test_cores_that_preprocessing_uses_are_busy_too() -> None:
     line = curve(0.0005, 0.0001)
     alone = Adaptive(0.05, 16).choose(load(1000, line))
-    shared = Adaptive(0.05, 16).choose(load(1000, line, preprocess_s=0.0009, cores=2))
+    shared = Adaptive(0.05, 16).choose(load(1000, line, preprocess_s=0.0014, cores=2))
     assert alone.wait_s == 0
     assert shared.wait_s > 0
 

@@ -83,7 +83,7 @@ class Adaptive:
 
     target_s: float
     largest: int
-    busy: float = 0.7
+    busy: float = 0.95
 
     def choose(self, load: Load) -> Choice:
         """The choice for a load; without measurements: take what is there."""
