@@ -14,7 +14,12 @@ SERVICE = "/inference.GRPCInferenceService"
 
 def channel(port: int, **credentials: Any) -> grpc.Channel:
     """A channel with a connection of its own."""
-    options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0))
+    options = (
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_retries", 0),
+    )
     if credentials:
         return grpc.secure_channel(f"localhost:{port}", grpc.ssl_channel_credentials(**credentials), options)
     return grpc.insecure_channel(f"127.0.0.1:{port}", options)

@@ -55,6 +55,12 @@ MILLISECONDS = click.FloatRange(min=0)
 @model_("--random-weights", is_flag=True, help="Fetch no weights: to try the server, not the model.")
 @model_("--device", metavar="DEVICE", default="cpu", show_default=True, help="Where the models run: cpu, cuda, cuda:1.")
 @model_("--labels", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="Names of the classes.")
+@model_(
+    "--model-threads",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Of one forward pass; default: one for models below 5 ms on cores that preprocess, too, else the library's.",
+)
 @model_("--instances", metavar="N", type=click.IntRange(min=1), default=1, show_default=True, help="Batches at a time.")
 @model_(
     "--handover",
@@ -290,9 +296,11 @@ def _choice(model: str, options: dict[str, Any], handovers: dict[str, str]) -> A
     name, separator, reference = model.partition("=")
     if not separator or ":" in name:  # the = is a parameter's: builtin:sleep?ms=75
         name, reference = "", model
-    more = {"name": name} if name else {}
+    more: dict[str, Any] = {"name": name} if name else {}
     if options["labels"]:
         more["labels"] = options["labels"]
+    if options["model_threads"]:
+        more["num_threads"] = options["model_threads"]
     load = {"device": options["device"], "random_weights": options["random_weights"], **more}
     return ModelChoice(reference, load, handovers.pop(name, "") if name else "")
 

@@ -14,6 +14,7 @@ from .engine.preprocessing import Pool
 from .handover import Handover
 from .handover.kinds import open_handover
 from .inference import ModelInfo
+from .model_threads import choose_model_threads
 from .models.info import model_info
 from .models.loading import load
 from .observing.recorder import Recorder
@@ -81,6 +82,8 @@ def build(
         for engine in building.engines.values():
             engine.close(0)
         raise
+    if not any("num_threads" in choice.options for choice in choices):
+        choose_model_threads(building.engines.values())
     b = building
     return EngineService("fastpre", __version__, b.engines, b.infos, b.recorders, b.runners, b.configs)
 

@@ -117,7 +117,8 @@ class EngineService:
             "platform": info.platform,
             "backend": "fastpre",
             "max_batch_size": info.max_batch,
-            "input": [_config_tensor(tensor) for tensor in info.inputs[:1]],
+            # Alternatives. Clients that make up their input take the first one, and must bring it if none is optional.
+            "input": [{**_config_tensor(tensor), "optional": i > 0} for i, tensor in enumerate(info.inputs)],
             "output": [_config_tensor(tensor) for tensor in info.outputs],
         }
         if name in self._configs:

@@ -25,15 +25,18 @@ def running(hold: Path) -> Iterator[ServerProcess]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def idle(running: ServerProcess) -> dict[str, int]:
+    """Where its images are when there are none."""
+    return running.places()
+
+
 @pytest.fixture
-def server(running: ServerProcess) -> Iterator[ServerProcess]:
+def server(running: ServerProcess, idle: dict[str, int]) -> Iterator[ServerProcess]:
     """The server, idle before and after the test, and as quick as ever to a good image."""
-    until(
-        lambda: all(count == 0 for place, count in running.places().items() if place != "free"), what="no image is left"
-    )
-    before = running.places()
+    until(lambda: running.places() == idle, what="no image is left of the last test")
     yield running
-    until(lambda: running.places() == before, what="all places are empty again")
+    until(lambda: running.places() == idle, what="all places are empty again")
     assert running.predict(GOOD).status_code == 200
     assert running.popen.poll() is None
 

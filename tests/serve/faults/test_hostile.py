@@ -17,7 +17,7 @@ import pytest
 import grpc_calls
 import pictures
 from faulty import GOOD
-from server_process import ServerProcess, first_line, post, refused, until
+from server_process import ServerProcess, first_line, infer_body, post, refused, until
 
 MB = 1 << 20
 INFER = "/v2/models/faulty/infer"
@@ -111,6 +111,31 @@ def test_bodies_that_come_byte_by_byte(same: ServerProcess) -> None:
         with concurrent.futures.ThreadPoolExecutor(50) as pool:
             assert set(pool.map(first_line, connections)) == {b"HTTP/1.1 408 Request Timeout"}
         assert time.monotonic() < begun + 8
+
+
+def test_clients_that_do_not_take_their_answers() -> None:
+    """Answers of 8 MB; the server's bound is 100 MB for all of them."""
+    options = ("--no-grpc", "--max-held", "100", "--batch", "2")
+    body, headers = infer_body([GOOD], parameters={"binary_data_output": True})
+    with ServerProcess("python:faulty:model?numbers=1000000", *options) as server, contextlib.ExitStack() as stack:
+        server.infer([GOOD])
+        before = server.rss_mb()
+        connections = [stack.enter_context(server.connect()) for _ in range(60)]
+        for connection in connections:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(post(INFER, body, headers=headers))
+        until(lambda: server.outcomes().get("ok", 0) == 61)
+        assert server.rss_mb() - before < 400
+        assert server.client.get("/v2/health/live", timeout=2).status_code == 200
+        lines = [connection.recv(100).split(b"\r\n")[0] for connection in connections]
+        assert set(lines) == {b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"}
+        assert lines.count(b"HTTP/1.1 200 OK") >= 100 // 8
+        for connection in connections:
+            connection.close()
+        with server.connect() as connection:
+            connection.sendall(post(INFER, body, headers=headers))
+            assert first_line(connection) == b"HTTP/1.1 200 OK"
+        until(lambda: server.rss_mb() - before < 100, what="its memory is as before")
 
 
 @pytest.mark.slow

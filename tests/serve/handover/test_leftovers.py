@@ -123,13 +123,14 @@ def end_in_the_middle(kind: str, number: signal.Signals) -> int:
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, kind],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         env=environment,
         start_new_session=True,
     )
     with parent:
         assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
+        assert parent.stderr is not None
+        pid = int(parent.stdout.readline() or parent.stderr.read())
         assert parent.stdout.readline() == b"hanging\n"
         os.killpg(parent.pid, number)
         parent.wait(5.0)

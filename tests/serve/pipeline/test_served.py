@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import queue
 import threading
 import urllib.request
@@ -150,6 +151,11 @@ def test_over_grpc(server: Server, expected: Any) -> None:
         tensor.set_data_from_numpy(np.array(IMAGES, object))
         result = client.infer("spot", [tensor])
         check({name: result.as_numpy(name) for name in NAMES}, expected)
+
+
+def test_the_live_page_knows_the_models_behind_it(server: Server) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/v1/live") as answer:
+        assert json.loads(answer.read())["models"].keys() == {"det", "cls"}
 
 
 def test_a_plain_image(server: Server) -> None:

@@ -20,14 +20,15 @@ Array = np.ndarray[Any, Any]
 # Crops of one JPEG are decoded one by one, each as far as its own rows, until that would read this many times the rows
 # that are read if the rectangle around all of them is decoded once. Entropy decoding, which every crop repeats from the
 # first row on, is most of the work. Core time one by one, divided by that with one decoding, of crops with a quarter of
-# the image's width and height at random places (AMD EPYC, AVX2, one thread):
+# the image's width and height at random places (benchmarks/crops.py; medians, AMD EPYC, one thread):
 #
-#     image        2 crops   4 crops   8 crops
-#     500x375        0.84      1.11      1.49
-#     1600x1200      1.67      2.29      2.48
-#     4000x3000      1.04      1.77      2.42
+#     image        2 crops   3 crops   4 crops   8 crops
+#     500x375        1.06      1.23      1.19      1.21
+#     1600x1200      1.12      1.43      1.63      2.32
+#     4000x3000      1.23      1.53      1.65      2.46
+#     rows read      1.6       2.3       2.9       5.1      times those of one decoding
 #
-# Two crops gain little, and lose that several threads decode at the same time.
+# Two or three crops gain less than they lose, which is that several threads decode at the same time.
 ROWS_MANY = 2.5
 # Of the rectangle around all crops: 96 MB while they are made.
 MOST_PIXELS = 1 << 25

@@ -86,7 +86,7 @@ class Engine:
         self.largest = min(settings.batch, model.max_batch or settings.batch)
         slots = settings.slots_for(self.pool.threads, self.largest)
         own_device = model.device.partition(":")[0] != "cpu"
-        cores = 0 if own_device else self.pool.threads
+        self.cores = cores = 0 if own_device else self.pool.threads
         self.scheduler = Scheduler(
             slots,
             settings.before(),
@@ -179,6 +179,11 @@ class Engine:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    @property
+    def local(self) -> bool:
+        """True if the model runs in this process."""
+        return isinstance(self._handover, Threads)
 
     @property
     def accepts(self) -> bool:

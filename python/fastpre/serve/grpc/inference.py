@@ -21,6 +21,8 @@ from .state import State
 
 __all__ = ["Inference"]
 
+SHORT_BYTES = 64 << 10  # messages of less are not counted; HTTP/2's window takes them at once
+
 
 class Inference:
     """ModelInfer. Messages are parsed here and not by gRPC, so that a refused call costs no parsing."""
@@ -58,7 +60,15 @@ class Inference:
             response, stages_ms = await self.answer(request)
         if stages_ms:
             context.set_trailing_metadata((("server-timing", server_timing(stages_ms).decode()),))
-        return bytes(response.SerializeToString())
+        return self._held(bytes(response.SerializeToString()), context)
+
+    def _held(self, sent: bytes, context: Any) -> bytes:
+        """The message of a response, which counts until the call is over: its client may not take it."""
+        if len(sent) > SHORT_BYTES:
+            answers = self.state.answers
+            answers.take(len(sent))
+            context.add_done_callback(lambda _: answers.give(len(sent)))
+        return sent
 
     def request(self, asked: Any, context: Any, received: float) -> InferRequest:
         """The request of a message that has just arrived, and began to at `received`.

@@ -86,14 +86,15 @@ async def start(
         max_streamed: requests of one stream that are worked on at a time.
         max_calls: inferences and streams at a time, half of them streams at most; more get RESOURCE_EXHAUSTED.
         refused: told of each error that an inference gets as its answer.
-        holding: of all messages that are worked on; None: 1 GiB.
+        holding: of all messages that are worked on; None: 1 GiB. As many bytes of answers may wait for their clients.
 
     Raises:
         OSError: the port cannot be bound, or a file of `tls` cannot be read.
         ValueError: the files of `tls` are no certificate and key.
     """
     limits = Limits(max_message_bytes, body_timeout_s, max_streamed, max_calls)
-    state = State(service, admit, limits, Holding(1 << 30) if holding is None else holding, refused)
+    holding = Holding(1 << 30) if holding is None else holding
+    state = State(service, admit, limits, holding, Holding(holding.limit), refused)
     router = Router(Inference(regions, state), Descriptions(service, regions, state), Health(state), state, api_key)
     server = grpc.aio.server(
         options=(

@@ -39,7 +39,8 @@ class State:
 
     Attributes:
         admit: says of each inference, before its message is read, why it is refused, if it is.
-        holding: of all messages together.
+        holding: of all messages that are worked on together.
+        answers: of all that clients have not taken yet.
         refused: told of each error that an inference gets as its answer.
         draining: set once no more work is taken.
         running: the tasks of inferences and streams.
@@ -50,6 +51,7 @@ class State:
     admit: Callable[[], ServeError | None]
     limits: Limits
     holding: Holding
+    answers: Holding
     refused: Callable[[ServeError], None] = lambda _: None
     draining: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     running: set[asyncio.Task[Any]] = dataclasses.field(default_factory=set)

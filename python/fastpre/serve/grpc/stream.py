@@ -101,6 +101,11 @@ class Stream:
             if seen is error:  # or it is a fault of ours, which the service has counted
                 self._state.refused(seen)
             sent = self._failure(seen, asked)
+        size = sent.ByteSize()  # counts until it is written: its client may not take it
+        try:
+            self._state.answers.take(size)
+        except ServeError as error:
+            size, sent = 0, self._failure(error, asked)
         if asked is not None and FINAL_WANTED in asked.parameters and asked.parameters[FINAL_WANTED].bool_param:
             sent.infer_response.parameters[FINAL].bool_param = True
         try:
@@ -108,6 +113,8 @@ class Stream:
                 await self._context.write(sent.SerializeToString())
         except Exception as error:  # the client has gone, and `run` is about to be cancelled
             logger.debug("a response of a stream was not sent: %s", error)
+        finally:
+            self._state.answers.give(size)
 
     def _failure(self, error: ServeError, asked: Any) -> Any:
         """A failed request's response. It has no trailing metadata: parameters say the same.

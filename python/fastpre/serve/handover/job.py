@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import pickle
 import traceback
 from collections.abc import Callable, Mapping
@@ -42,13 +41,11 @@ class Job:
     Attributes:
         factory: `pickled_factory`'s; unpickled once the worker's modules are found where this process finds them.
         threads: of torch.
-        parent: the process whose end is the worker's end.
     """
 
     factory: bytes
     transport: Transport
     threads: int
-    parent: int = dataclasses.field(default_factory=os.getpid)
 
 
 def pickled_factory(factory: Callable[[], Model]) -> bytes:

@@ -68,7 +68,7 @@ class Worker:
             Gone, TimeoutError: it ended, or was too slow.
         """
         self.channel.set_timeout(timeout_s)
-        job = pickle.dumps((self._job.parent, sys.path, pickle.dumps(self._job)))
+        job = pickle.dumps((os.getpid(), sys.path, pickle.dumps(self._job)))
         kind, body, _ = self.channel.ask(Kind.JOB, job)
         if kind == Kind.RAISED:
             raise failure_from(body)

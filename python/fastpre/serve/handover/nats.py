@@ -35,7 +35,7 @@ log = logging.getLogger("fastpre.serve")
 
 T = TypeVar("T")
 PART = struct.Struct("<QII")  # number of the request, of the part, and of all parts
-CONNECT_S = 5.0
+CONNECT_S = 10.0
 PROBE_S = 0.5
 RETRY_S = 0.2
 NO_RESPONDERS = "503"

@@ -36,6 +36,7 @@ class Load:
         preprocess_s: thread seconds of an image before the model.
         instances: batches that run at a time.
         cores: CPU cores that preprocessing and the model share; 0: the model has a device of its own.
+        waiting: images that are here already.
     """
 
     rate: float
@@ -43,6 +44,7 @@ class Load:
     preprocess_s: float
     instances: int
     cores: int
+    waiting: int = 0
 
 
 class Chooses(Protocol):
@@ -81,12 +83,20 @@ class Adaptive:
 
     target_s: float
     largest: int
-    busy: float = 0.7
+    busy: float = 0.95
 
     def choose(self, load: Load) -> Choice:
         """The choice for a load; without measurements: take what is there."""
         if not load.curve.known or load.rate <= 0:
             return Choice(self.largest, 0.0)
+        best = self._in_time(load)
+        # More waits, or arrives, than can be answered in time: what counts then is how many are answered at all.
+        rest_s = load.waiting / best.batch * load.curve.seconds(best.batch) / load.instances
+        late = rest_s > self.target_s or self._use(load, best.batch) > 1
+        return Choice(self.largest, 0.0) if late else best
+
+    def _in_time(self, load: Load) -> Choice:
+        """The choice that meets the target, if there is one."""
         allowed = self.target_s - 2 * load.preprocess_s
         best = Choice(self._largest_in_time(load.curve, allowed), 0.0)
         least = self._use(load, 1)
@@ -103,8 +113,7 @@ class Adaptive:
             if use <= self.busy:
                 break
             size *= 2
-        # More arrives than can be answered in time: what counts then is how many are answered at all.
-        return best if self._use(load, best.batch) <= 1 else Choice(self.largest, 0.0)
+        return best
 
     @staticmethod
     def _use(load: Load, size: int) -> float:

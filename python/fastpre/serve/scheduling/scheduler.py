@@ -23,8 +23,6 @@ CHOICE_LASTS_S = 0.02
 # An image is slow if its preprocessing takes this many times the average, and longer than a hand-over costs.
 SLOW_TIMES = 4
 SLOW_S = 0.004
-# Cancelled images leave the queue when their turn comes, or all at once when they are more than the others and so many.
-CANCELLED_KEPT = 64
 
 
 class Scheduler:
@@ -111,8 +109,7 @@ class Scheduler:
     def _admit(self, count: int, deadline: float, now: float) -> None:
         """Raises `Overloaded` if so many images have no room, or would be too late."""
         full = self._room - self.places.wanted < count
-        # With nothing ahead it is taken, whatever the prediction: one slow batch would otherwise refuse all requests
-        # from then on, because no other would be measured.
+        # With nothing ahead it is taken: one slow batch would otherwise refuse all requests, and no other be measured.
         hurried = deadline < float("inf") and self._ahead > 0
         wait = self.predicted_wait_s() if full or hurried else 0.0
         if full:
@@ -286,8 +283,8 @@ class Scheduler:
 
     def _choose(self, now: float) -> Choice:
         if now >= self._choice_until:
-            load = Load(self.arrivals.per_second(now), self.curve, self.preprocess_s.value, self.instances, self.cores)
-            self._choice = self.policy.choose(load)
+            rate, each_s, waiting = self.arrivals.per_second(now), self.preprocess_s.value, self._ahead - self.running
+            self._choice = self.policy.choose(Load(rate, self.curve, each_s, self.instances, self.cores, waiting))
             self._choice_until = now + CHOICE_LASTS_S
         return self._choice
 
@@ -369,7 +366,7 @@ class Scheduler:
                 self._free(item)
                 item.state = State.DONE
         self._ready = [item for item in self._ready if item.state is State.READY]
-        if len(self._queue) > 2 * self.queued + CANCELLED_KEPT:
+        if len(self._queue) > 2 * self.queued + 64:  # most are cancelled, and wait for their turn to leave
             self._queue = [entry for entry in self._queue if entry[3].state is State.QUEUED]
             heapq.heapify(self._queue)
 
