@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +223,8 @@ def serve(models: tuple[str, ...], **options: Any) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise Unusable(f"{error.name} is missing: pip install 'fastpre[serve]'") from None
+    if any("python:" in model for model in models) and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does: the module is the user's, beside the data
     from fastpre.serve.building import build
     from fastpre.serve.http.limits import Limits
     from fastpre.serve.models.errors import ModelUnavailable

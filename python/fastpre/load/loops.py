@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ MOST_AT_ONCE = 32  # requests sent before the loop turns to the answers that hav
 PAUSE_S = 0.1  # of a closed-loop client whose connection failed: a server that is gone is not hammered
 
 
-class Loop:
+class Loop(abc.ABC):
     """Sends from now on, until the plan's end or `stop`.
 
     Args:
@@ -100,15 +101,17 @@ class Loop:
         self._answered(outcome, now)
         self._end_if_done()
 
+    @abc.abstractmethod
     def _begin_sending(self) -> None:
-        raise NotImplementedError
+        """Sends what is due at once, and sees to the rest."""
 
+    @abc.abstractmethod
     def _answered(self, outcome: Outcome, now: float) -> None:
-        raise NotImplementedError
+        """A request has ended."""
 
+    @abc.abstractmethod
     def _passed(self, now: float) -> bool:
         """True if nothing more is to be sent."""
-        raise NotImplementedError
 
     def _launch(self, due: float, now: float, held: bool) -> None:
         counted = due >= self.tally.begin

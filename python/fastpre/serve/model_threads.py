@@ -12,9 +12,8 @@ __all__ = ["choose_model_threads"]
 
 log = logging.getLogger(__name__)
 
-# Below it a second thread gains less than what waking it costs while other cores preprocess: with a model of 0.35 ms,
-# two cores and 8 clients, two threads answered 584 to 764 images/s and one 933 to 967 (AMD EPYC;
-# benchmarks/serving.py --only fastpre --serve-options="--model-threads 2").
+# Below it a second thread gains less than what waking it costs while other cores preprocess:
+# benchmarks/serving.py --only fastpre --serve-options="--model-threads 2" shows it beside the default.
 SHORT_S = 0.005
 
 

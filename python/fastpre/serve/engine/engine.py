@@ -15,7 +15,7 @@ from ..handover import Handover
 from ..handover.threads import Threads
 from ..model import Described, Model
 from ..scheduling.items import Item, Job
-from ..scheduling.places import Ticket
+from ..scheduling.places import Ticket, answer
 from ..scheduling.scheduler import Scheduler
 from .answers import Observer, Prediction, stages_ms
 from .costs import Costs
@@ -154,8 +154,7 @@ class Engine:
             ended = self.scheduler.drain(error, time.monotonic())
             waiting = self.scheduler.places.clear()
         self._tell(ended)
-        for ticket in waiting:
-            ticket.answer(error)
+        answer(waiting, error)
         stopped = live.instances.stop(STOP_S)
         self.pool.close()
         self._live = None
@@ -271,16 +270,14 @@ class Engine:
             self._check_open()
             self.scheduler.places.wait(ticket, priority, deadline)
             granted = self.scheduler.grant()
-        for each in granted:
-            each.answer(None)
+        answer(granted)
 
     def give_back(self, count: int) -> None:
         """Places that were kept are not needed."""
         with self._lock:
             self.scheduler.places.kept -= count
             granted = self.scheduler.grant()
-        for ticket in granted:
-            ticket.answer(None)
+        answer(granted)
 
     def cancel(self, job: Job) -> None:
         """Nothing waits for the job any more: its slots are given back."""
@@ -290,8 +287,7 @@ class Engine:
             self.scheduler.cancel(job)
             granted = self.scheduler.grant()
             self._landed(1)
-        for ticket in granted:
-            ticket.answer(None)
+        answer(granted)
         self._wake_pool()
 
     async def infer(self, image: Any, *, deadline: float | None = None, priority: int = 0) -> Prediction:
@@ -350,8 +346,7 @@ class Engine:
             with self._lock:
                 work, due, ended = self.scheduler.next_work(now)
                 granted = self.scheduler.grant()
-            for ticket in granted:
-                ticket.answer(None)
+            answer(granted)
             if ended:
                 self._tell(ended)
             if work is None:

@@ -6,6 +6,7 @@ processes that this one starts and watches; only what they run goes by the broke
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import itertools
 import os
@@ -37,7 +38,7 @@ OUTPUTS, RAISED, LOST = 0, 1, 2
 TABLE_BYTES = struct.Struct("<I")
 
 
-class Broker:
+class Broker(abc.ABC):
     """The side of the process that has the batches; a subclass knows the broker.
 
     Attributes:
@@ -80,7 +81,7 @@ class Broker:
         layout = BatchLayout.of(slots, shape, dtype, memory_format=self.description.spec.memory_format_name)
         return layout.tensor(bytearray(slots * layout.slot_bytes))
 
-    def release(self, memory: torch.Tensor) -> None:
+    def release(self, memory: torch.Tensor) -> None:  # noqa: B027
         """Does nothing: it is an ordinary tensor."""
 
     def run(self, memory: torch.Tensor, first: int, count: int, instance: int) -> Mapping[str, np.ndarray[Any, Any]]:
@@ -110,33 +111,33 @@ class Broker:
         self.disconnect()
 
     @property
+    @abc.abstractmethod
     def connected(self) -> bool:
         """True if the broker answered last."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def connect(self) -> None:
         """Connects.
 
         Raises:
             WorkerDied: the broker is away.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def exchange(self, number: int, header: bytes, elements: memoryview, instance: int) -> bytes | memoryview:
         """Sends a batch and waits for the reply to it, which has its number.
 
         Raises:
             WorkerDied: as `Handover.run`.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def worker_ended(self, number: int, end: str) -> None:
         """A worker has ended; `end` says how. Called in another thread."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def disconnect(self) -> None:
         """Removes what is left with the broker, and closes the connections."""
-        raise NotImplementedError
 
 
 def new_name() -> str:
